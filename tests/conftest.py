@@ -1,0 +1,36 @@
+"""Fixtures of all tests: the shared folder, and a home without network or caches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of real weights and photos beside the repository; skips where it is absent."""
+    if not (SHARED / "weights").is_dir():
+        pytest.skip("needs ../shared (real weights and photos beside the repository)")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test off the network and out of the user's accounts."""
+    for name, value in {
+        "HF_HUB_OFFLINE": "1",
+        "WANDB_MODE": "disabled",
+        "WANDB_SILENT": "true",
+        "WANDB_ERROR_REPORTING": "false",
+    }.items():
+        monkeypatch.setenv(name, value)

@@ -1,0 +1,129 @@
+"""Settings of `python -m vitvis.fit`.
+
+Everything in the groups `image`, `augment`, `regularize`, `objective`, `optim` and in `steps`, `copies` is the recipe:
+it decides what an image looks like, and its hash names it. The rest says what is made, where, and on what.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from vitvis.config.core import setting
+from vitvis.config.values import split_units
+
+__all__ = [
+    "AugmentSettings",
+    "FitSettings",
+    "ImageSettings",
+    "LoggerSettings",
+    "ObjectiveSettings",
+    "OptimSettings",
+    "RegularizeSettings",
+    "TrainerSettings",
+    "parse_size",
+]
+
+
+def parse_size(value: Any) -> Any:
+    """Read an image size: `224` (square), `192x256` or `[192, 256]` (rows, columns)."""
+    if isinstance(value, str):
+        numbers = re.findall(r"\d+", value)
+        if len(numbers) == 2 and re.fullmatch(r"[\s\[\](),x\d]+", value):
+            return [int(number) for number in numbers]
+    return value
+
+
+@dataclass
+class ImageSettings:
+    """How pixels come from the parameter that is optimised."""
+
+    kind: str = setting("fourier", "parameterisation", choices=("pixel", "fourier", "phase"))
+
+
+@dataclass
+class AugmentSettings:
+    """What each copy of an image goes through; null switches an entry off."""
+
+
+@dataclass
+class RegularizeSettings:
+    """Terms added to the loss."""
+
+
+@dataclass
+class ObjectiveSettings:
+    """What is maximised."""
+
+    tokens: Any = setting(
+        "patches", "positions that count: patches, cls, all, an index, or a box [top,left,bottom,right]"
+    )
+
+
+@dataclass
+class OptimSettings:
+    """How the image is moved."""
+
+    lr: float = setting(0.05, "learning rate", minimum=0)
+
+
+@dataclass
+class TrainerSettings:
+    """Where the work is done: Lightning's own launchers, several devices and nodes, precision."""
+
+    accelerator: str = setting("auto", "hardware", choices=("auto", "cpu", "gpu", "cuda", "mps"))
+    devices: Any = setting("auto", "devices on this machine: a number, a list of indices, or auto")
+    num_nodes: int = setting(1, "machines", minimum=1)
+    precision: str = setting("auto", "auto: bf16-mixed on a GPU, 32-true on a CPU; the image stays float32",
+                             choices=("auto", "32-true", "bf16-mixed"))  # fmt: skip
+    compile: bool = setting(False, "compile the tapped backbone (worth it from about 20 chunks of one site)")
+    checkpoint_every: int = setting(100, "steps between the small checkpoints a killed run resumes from; 0: none",
+                                    unit="steps", minimum=0)  # fmt: skip
+    threads: int = setting(0, "CPU threads a process may use; 0: torch's own choice", minimum=0)
+    deterministic: bool = setting(False, "use deterministic kernels where there are any (slower on a GPU)")
+    progress: str = setting("auto", "auto: a bar on a terminal, plain lines elsewhere",
+                            choices=("auto", "bar", "lines", "none"))  # fmt: skip
+
+
+@dataclass
+class LoggerSettings:
+    """Where curves, sheets and images over time go, beside the run folder."""
+
+    kind: list[str] = setting(["csv"], "one or more of these", choices=("csv", "wandb", "tensorboard", "none"))
+    mode: str = setting("auto", "W&B: auto is online with an API key, else offline",
+                        choices=("auto", "online", "offline", "disabled"))  # fmt: skip
+    project: str = setting("vitvis", "W&B project")
+    entity: str | None = setting(None, "W&B team or user")
+    name: str | None = setting(None, "name of the run in the logger; the folder's name when null")
+    group: str | None = setting(None, "W&B group")
+    tags: list[str] = setting([], "W&B tags")
+    every: int = setting(10, "log the loss terms every so many steps", unit="steps", minimum=1)
+    images: int = setting(4, "units a logger gets images of while they form", unit="units", minimum=0)
+
+
+@dataclass
+class FitSettings:
+    """Optimise images for units of a backbone."""
+
+    recipe: str | None = setting(None, "a shipped recipe by name (see configs/), laid below everything else")
+    model: str = setting("vitvis_vit", "a bundled model or any timm model")
+    weights: str = setting("hub", "hub (bundled or downloaded), none (random), or a .safetensors / .pth file")
+    image_size: Any = setting(None, "side of the image, or ROWSxCOLUMNS; the model's own when null", unit="px",
+                              parser=parse_size)  # fmt: skip
+    units: list[str] = setting(["blocks.*.mlp:~4"], "unit addresses SITE:UNITS; SITE may hold * and {0,5}, UNITS is "
+                               "3 | 0-7 | 3,17 | * | ~8 (eight drawn by seed); a leading - minimises",
+                               parser=split_units)  # fmt: skip
+    seeds: list[int] = setting([0], "one image per unit and seed", minimum=0)
+    steps: int = setting(60, "optimisation steps an image", unit="steps", minimum=1)
+    copies: int = setting(4, "augmented copies of each image in a step", unit="copies", minimum=1)
+    chunk: int | None = setting(None, "images optimised together; chosen for the device when null", unit="images",
+                                minimum=1)  # fmt: skip
+    image: ImageSettings = setting(ImageSettings, "how pixels come from the parameter that is optimised")
+    augment: AugmentSettings = setting(AugmentSettings, "what each copy of an image goes through")
+    regularize: RegularizeSettings = setting(RegularizeSettings, "terms added to the loss")
+    objective: ObjectiveSettings = setting(ObjectiveSettings, "what is maximised")
+    optim: OptimSettings = setting(OptimSettings, "how the image is moved")
+    trainer: TrainerSettings = setting(TrainerSettings, "where the work is done")
+    logger: LoggerSettings = setting(LoggerSettings, "where curves and sheets go, beside the run folder")
+    out: str = setting("out/fit", "the run folder; a killed run goes on where it stopped")
