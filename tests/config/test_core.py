@@ -107,6 +107,10 @@ def test_optional_groups_switch_off_and_on():
     assert read("group.blur=true").group.blur == Noise()
 
 
+def test_a_word_for_a_group_is_its_kind():
+    assert read("group=fourier") == read("group.kind=fourier")
+
+
 def test_open_groups_take_any_key():
     assert read("group.extra.mine.weight=1e-3", "group.extra.mine.name=x").group.extra == {
         "mine": {"weight": 1e-3, "name": "x"}
@@ -125,7 +129,8 @@ def test_open_groups_take_any_key():
         ("rate.x=1", ["rate"]),
         ("rate=fast", ["rate", "number or null"]),
         ("group.kind=forier", ["group.kind", "'fourier'"]),
-        ("group=3", ["group", "group.kind"]),
+        ("group=forier", ["group.kind", "'fourier'"]),
+        ("group.noise=3", ["group.noise is a group", "group.noise.std"]),
         ("group.noise.shared=maybe", ["true or false"]),
         ("steps", ["steps", "key=value"]),
         ("--steps", ["--steps", "needs a value"]),

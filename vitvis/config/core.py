@@ -235,7 +235,7 @@ def _normalise(
 
 
 def _read_group(group: type, hint: Any, value: Any, where: str, typed: bool, source: str) -> dict[str, Any] | None:
-    """Read a group; `null` or `false` switches an optional one off, `true` switches it on with its defaults."""
+    """Read a group: null or false switches an optional one off, true takes its defaults, a word is its `kind`."""
     if isinstance(value, str) and value.strip().startswith("{"):
         value = coerce(value, dict[str, Any], where)
     if isinstance(value, Mapping):
@@ -245,6 +245,8 @@ def _read_group(group: type, hint: Any, value: Any, where: str, typed: bool, sou
         return None
     if word in {"true", "on"}:
         return {}
+    if any(item.name == "kind" for item in fields(group)):  # `logger=wandb` is short for `logger.kind=wandb`
+        return _normalise(group, {"kind": value}, typed=typed, prefix=f"{where}.", source=source)
     names = ", ".join(f"{where}.{item.name}" for item in fields(group))  # type: ignore[arg-type]
     raise VitvisError(f"{where}={value}{source}: {where} is a group; set one of {names}")
 

@@ -126,4 +126,4 @@ class FitSettings:
     optim: OptimSettings = setting(OptimSettings, "how the image is moved")
     trainer: TrainerSettings = setting(TrainerSettings, "where the work is done")
     logger: LoggerSettings = setting(LoggerSettings, "where curves and sheets go, beside the run folder")
-    out: str = setting("out/fit", "the run folder; a killed run goes on where it stopped")
+    out: str | None = setting(None, "the run folder, where a killed run goes on; out/MODEL-HASH when null")

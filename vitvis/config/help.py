@@ -10,7 +10,7 @@ from dataclasses import MISSING, Field, is_dataclass
 from typing import Any
 
 from vitvis.config.core import iterate_settings
-from vitvis.config.values import group_of
+from vitvis.config.values import group_of, members
 
 __all__ = ["format_help"]
 
@@ -30,7 +30,7 @@ def format_help(
     for name, item, hint in iterate_settings(schema):
         group = group_of(hint)
         if group is not None:
-            off = " (null: off)" if _default(item) is None else ""
+            off = " (off)" if _default(item) is None else " (null: off)" if type(None) in members(hint) else ""
             groups += ["", _heading(f"{name}: {item.metadata.get('help', '')}{off}")]
         elif "." in name:
             groups += _entry(name, item, width)
