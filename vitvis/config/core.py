@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vitvis.config.macros import plain_arguments
 from vitvis.config.values import coerce, group_of, is_null, members
 from vitvis.errors import VitvisError, nearest
 
@@ -55,8 +56,9 @@ def setting(
 def parse(schema: type[S], argv: Sequence[str], *, prog: str, description: str, examples: Sequence[str] = ()) -> S:
     """Read a command line into an instance of `schema`.
 
-    Understands `--config FILE` (repeatable), `a.b=c`, `--a.b=c` and `--a.b c`; overrides come after the files, and
-    the last one wins. `--help` and `--print-config` print and exit with status 0.
+    Understands `--config FILE` (repeatable), `a.b=c`, `--a.b=c`, `--a.b c` and what W&B's agents write
+    (`vitvis.config.macros`); overrides come after the files, and the last one wins. `--help` and `--print-config`
+    print and exit with status 0.
 
     Raises:
         VitvisError: a file that can't be read, an unknown key, a value of the wrong type.
@@ -64,7 +66,7 @@ def parse(schema: type[S], argv: Sequence[str], *, prog: str, description: str, 
     files: list[str] = []
     overrides: list[str] = []
     print_config = False
-    rest = list(argv)
+    rest = plain_arguments(argv, {name: hint for name, _, hint in iterate_settings(schema)})
     while rest:
         argument = rest.pop(0)
         if argument in ("-h", "--help"):
