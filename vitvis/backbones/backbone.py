@@ -1,0 +1,112 @@
+"""The frozen model under study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from .site import Site
+
+if TYPE_CHECKING:
+    from .discover import Sites
+
+__all__ = ["Backbone"]
+
+
+class Backbone(nn.Module):
+    """A model in eval mode, frozen, fed images in [0, 1].
+
+    Args:
+        model: takes normalised images `[B, 3, H, W]`.
+        name: how the model is called.
+        weights: where its weights come from, as the user wrote it.
+        weights_id: 12 hexadecimal digits that name the weights themselves.
+        mean: of the normalisation, one number a channel.
+        std: of the normalisation, one number a channel.
+        image_size: rows and columns.
+        class_names: of the classifier's outputs, where known.
+        eval_settings: `crop_pct`, `crop_mode` and `interpolation` of the model's own evaluation transform.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        name: str,
+        weights: str,
+        weights_id: str,
+        mean: tuple[float, ...] = (0.5, 0.5, 0.5),
+        std: tuple[float, ...] = (0.5, 0.5, 0.5),
+        image_size: tuple[int, int] = (224, 224),
+        class_names: list[str] | None = None,
+        eval_settings: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.weights = weights
+        self.weights_id = weights_id
+        self.model = model.eval().requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, 3, 1, 1), persistent=False)
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.class_names = class_names
+        self.eval_settings = dict(eval_settings or {})
+        super().train(False)
+
+    def train(self, mode: bool = True) -> Backbone:
+        """Stay in eval mode: a Trainer that calls `train()` must not switch dropout or batch statistics on."""
+        return self
+
+    @property
+    def num_classes(self) -> int:
+        """Number of outputs of the classifier; 0 where the model has none."""
+        return int(getattr(self.model, "num_classes", 0) or 0)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Map images `[B, 3, H, W]` from [0, 1] to what the model was trained on."""
+        return (images - self.mean) / self.std
+
+    def forward(self, images: Tensor) -> Any:
+        """Run the model on images `[B, 3, H, W]` in [0, 1]; returns what it returns."""
+        return self.model(self.normalize(images))
+
+    def transform(self) -> Callable[[Image.Image], Tensor]:
+        """The model's own evaluation transform, without the normalisation.
+
+        Returns:
+            A function from a picture to float32 `[3, H, W]` in [0, 1].
+        """
+        from timm.data import create_transform
+
+        settings = {"crop_pct": 0.875, "crop_mode": "center", "interpolation": "bicubic", **self.eval_settings}
+        inner = create_transform(
+            input_size=(3, *self.image_size), is_training=False, mean=(0.0,) * 3, std=(1.0,) * 3, **settings
+        )
+
+        def apply(image: Image.Image) -> Tensor:
+            return inner(image.convert("RGB")).clamp(0, 1)
+
+        return apply
+
+    @cached_property
+    def sites(self) -> Sites:
+        """All named sites, by name, in order of execution; any other submodule's path is looked up on demand."""
+        from .discover import find_sites
+
+        return find_sites(self)
+
+    def site(self, name: str) -> Site:
+        """Look a site up.
+
+        Raises:
+            VitvisError: there is none of that name; names the nearest and how to list them.
+        """
+        return self.sites.get_site(name)

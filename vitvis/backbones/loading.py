@@ -1,0 +1,237 @@
+"""The front door: any timm model by name, with weights from the hub, a file, this package, or none."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vitvis.errors import VitvisError, nearest
+
+from .backbone import Backbone
+from .weights import classes_in, fit_to_model, identify, load_into, read_weights
+
+__all__ = ["load_backbone"]
+
+_HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
+
+
+def _bundled_names() -> list[str]:
+    try:
+        from vitvis.bundled import BUNDLED
+    except ImportError:
+        return []
+    return list(BUNDLED)
+
+
+def _check_name(name: str) -> None:
+    import timm
+
+    if name.startswith(_HUB_PREFIXES) or timm.is_model(name.split(".")[0]):
+        return
+    known = timm.list_models() + _bundled_names()
+    raise VitvisError(f"no model '{name}' in timm {timm.__version__}{nearest(name, known)} list them with timm.list_models('*vit*')")
+
+
+def _create(name: str, image_size: tuple[int, int] | None, kwargs: dict[str, Any]) -> nn.Module:
+    """Build a timm model with random weights, at another image size where it has one built in."""
+    import timm
+
+    if image_size is not None:
+        size: int | tuple[int, int] = image_size[0] if image_size[0] == image_size[1] else image_size
+        try:
+            return timm.create_model(name, pretrained=False, img_size=size, **kwargs)
+        except TypeError as error:
+            if "img_size" not in str(error):  # convolutional models take any size and no such argument
+                raise VitvisError(f"model {name}: {error}") from error
+        except (AssertionError, ValueError, RuntimeError) as error:
+            raise VitvisError(f"model {name} can't be built for {image_size[0]} x {image_size[1]} px: {error}") from error
+    try:
+        return timm.create_model(name, pretrained=False, **kwargs)
+    except TypeError as error:
+        raise VitvisError(f"model {name}: {error}") from error
+
+
+def _size(image_size: int | tuple[int, int] | list[int] | None) -> tuple[int, int] | None:
+    if image_size is None:
+        return None
+    if isinstance(image_size, int):
+        image_size = (image_size, image_size)
+    rows, columns = (int(side) for side in image_size)
+    if rows < 1 or columns < 1:
+        raise VitvisError(f"image_size {rows} x {columns}: must be at least 1 px")
+    return rows, columns
+
+
+def load_backbone(
+    name: str, weights: str | Path = "hub", image_size: int | tuple[int, int] | None = None, **timm_kwargs: Any
+) -> Backbone:
+    """Load a model, frozen and in eval mode, that takes images in [0, 1].
+
+    Args:
+        name: any timm model (`vit_base_patch16_224`, `hf-hub:owner/name`, `local-dir:PATH`) or a bundled one.
+        weights: `hub` (timm's own cache and offline switches are honoured), `none` (random weights, with a warning),
+            a safetensors or weights-only `.pth` file, or, for the bundled models, `bundled` (or `hub`).
+        image_size: pixels, one side or (rows, columns); None: the model's own.
+        timm_kwargs: go to `timm.create_model`.
+
+    Returns:
+        The backbone; call it like any `nn.Module`.
+
+    Raises:
+        VitvisError: unknown model, no network, wrong or unfitting file, impossible size; one line that says what to do.
+    """
+    size = _size(image_size)
+    weights = str(weights)
+    bundled = name in _bundled_names()
+    if not bundled:
+        if weights == "bundled":
+            raise VitvisError(f"no bundled model '{name}'; bundled: {', '.join(_bundled_names()) or 'none'}")
+        _check_name(name)
+    file = Path(weights).expanduser() if weights not in ("hub", "none", "bundled") else None
+    state = read_weights(file) if file is not None else None
+    kwargs = dict(timm_kwargs)
+    if bundled:
+        model = _load_bundled(name, size, weights, kwargs)
+    else:
+        if state is not None:
+            classes = classes_in(name, state)
+            if classes is not None:
+                kwargs.setdefault("num_classes", classes)
+        if weights == "hub":
+            model = _load_hub(name, size, kwargs)
+        elif name.startswith("hf"):
+            model = _offline_safe(lambda: _create(name, size, kwargs), name)
+        else:
+            model = _create(name, size, kwargs)
+    if state is not None and file is not None:
+        load_into(model, fit_to_model(model, state), name, file)
+    if weights == "none":
+        warnings.warn(f"{name}: weights=none, so the model is random and its pictures mean nothing", stacklevel=2)
+    for module in model.modules():  # in-place activations would overwrite what a tap has read
+        if getattr(module, "inplace", None) is True:
+            module.inplace = False  # type: ignore[assignment]
+    model.float()
+    _check_finite(model, name, weights)
+    return _wrap(model, name, weights, size)
+
+
+def _load_bundled(name: str, size: tuple[int, int] | None, weights: str, kwargs: dict[str, Any]) -> nn.Module:
+    from vitvis.bundled import models
+
+    if size is not None:
+        kwargs.setdefault("img_size", size[0] if size[0] == size[1] else size)
+    if weights not in ("hub", "bundled"):
+        kwargs["pretrained"] = False
+    try:
+        return models.load_bundled(name, **kwargs)
+    except TypeError as error:
+        if "img_size" in kwargs and "img_size" in str(error):
+            kwargs.pop("img_size")
+            return models.load_bundled(name, **kwargs)
+        raise VitvisError(f"model {name}: {error}") from error
+
+
+def _offline_safe(build: Any, name: str) -> nn.Module:
+    """Run something that may ask the hub, once, and turn its many errors into one line."""
+    from .hub import no_retries
+
+    names = ", ".join(_bundled_names()) or "none yet"
+    with no_retries():
+        try:
+            return build()
+        except VitvisError:
+            raise
+        except Exception as error:  # noqa: BLE001  # the hub client raises a dozen unrelated types
+            first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+            raise VitvisError(
+                f"can't get the weights of {name} from the hub ({type(error).__name__}: {first}); "
+                f"use weights=FILE, weights=none, or a bundled model: {names}"
+            ) from error
+
+
+def _load_hub(name: str, size: tuple[int, int] | None, kwargs: dict[str, Any]) -> nn.Module:
+    import timm
+
+    if not name.startswith(_HUB_PREFIXES):
+        cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        if cfg is None or not cfg.has_weights:
+            tags = [full for full in timm.list_pretrained(f"{name.split('.')[0]}.*")][:4]
+            raise VitvisError(
+                f"timm has no pretrained weights for {name}; use weights=FILE or weights=none"
+                + (f", or one of {', '.join(tags)}" if tags else "")
+            )
+
+    def build() -> nn.Module:
+        if size is None:
+            return timm.create_model(name, pretrained=True, **kwargs)
+        try:
+            side: int | tuple[int, int] = size[0] if size[0] == size[1] else size
+            return timm.create_model(name, pretrained=True, img_size=side, **kwargs)
+        except TypeError as error:
+            if "img_size" not in str(error):
+                raise
+            return timm.create_model(name, pretrained=True, **kwargs)
+
+    return _offline_safe(build, name)
+
+
+def _check_finite(model: nn.Module, name: str, weights: str) -> None:
+    bad = [key for key, value in model.state_dict().items() if value.is_floating_point() and not value.isfinite().all()]
+    if bad:
+        raise VitvisError(
+            f"weights={weights} of {name} hold NaN or infinite numbers in {len(bad)} tensors, first {bad[0]}; get the file again"
+        )
+
+
+def _wrap(model: nn.Module, name: str, weights: str, size: tuple[int, int] | None) -> Backbone:
+    from timm.data import resolve_model_data_config
+
+    data = resolve_model_data_config(model)
+    image_size = size or (int(data["input_size"][1]), int(data["input_size"][2]))
+    backbone = Backbone(
+        model,
+        name=name,
+        weights=weights,
+        weights_id=identify(model),
+        mean=tuple(data["mean"]),
+        std=tuple(data["std"]),
+        image_size=image_size,
+        class_names=_class_names(model),
+        eval_settings={key: data[key] for key in ("crop_pct", "crop_mode", "interpolation")},
+    )
+    if size is not None:
+        _check_size(backbone)
+    return backbone
+
+
+def _check_size(backbone: Backbone) -> None:
+    """Fail early, on the meta device, where a model does not take this image size."""
+    from .probe import run_probe
+
+    try:
+        with torch.no_grad():
+            run_probe(backbone.model, backbone.image_size)
+    except Exception as error:  # noqa: BLE001  # assertions, shape errors, ...: all mean that the size does not fit
+        rows, columns = backbone.image_size
+        own = (getattr(backbone.model, "pretrained_cfg", None) or {}).get("input_size")
+        hint = f"; its own size is {own[1]} x {own[2]}" if own else ""
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise VitvisError(f"{backbone.name} does not take images of {rows} x {columns} px ({reason}){hint}") from error
+
+
+def _class_names(model: nn.Module) -> list[str] | None:
+    """Names of the classes: the model's own, else those of ImageNet where the classifier has its thousand outputs."""
+    own = getattr(model, "class_names", None) or (getattr(model, "pretrained_cfg", None) or {}).get("label_names")
+    classes = int(getattr(model, "num_classes", 0) or 0)
+    if own is not None and len(own) == classes:
+        return [str(label) for label in own]
+    if classes != 1000:
+        return None
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo("imagenet-1k")
+    return [info.index_to_description(index).split(",")[0] for index in range(classes)]

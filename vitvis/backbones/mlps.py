@@ -1,0 +1,90 @@
+"""Recognise feed-forward layers by what they are made of, and say where their hidden neurons are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+__all__ = ["MlpParts", "mlp_parts"]
+
+# (layers into the hidden width, activation, layer out of it), as timm's modules name them
+_NAMES = (
+    (("fc1",), "act", "fc2"),
+    (("fc1_g", "fc1_x"), "act", "fc2"),
+    (("ln1",), "act", "ln2"),
+    (("fc1",), "act_layer", "fc2"),
+    (("gate_proj", "up_proj"), "act_fn", "down_proj"),
+    (("gate_proj", "up_proj"), "act", "down_proj"),
+    (("w1", "w2"), "act", "w3"),
+)
+# what stands between the gate's product and the layer out, in order of execution
+_AFTER_GATE = ("drop1", "norm", "drop")
+
+
+@dataclass(frozen=True)
+class MlpParts:
+    """Where the hidden neurons of one feed-forward layer are.
+
+    Attributes:
+        width: hidden neurons.
+        post: `(child, "output" or "input")` that holds them after the activation (and gate), before any norm.
+        pre: the same before the activation; for gated layers, the gate's pre-activation.
+        features: width of the layer's input.
+    """
+
+    width: int
+    post: tuple[str, str]
+    pre: tuple[str, str]
+    features: int
+
+
+def _size(layer: nn.Module | None) -> tuple[int, int] | None:
+    """Input and output channels of a linear layer or convolution."""
+    weight = getattr(layer, "weight", None)
+    if layer is None or weight is None:
+        inner = [_size(child) for child in layer.children()] if layer is not None else []
+        sizes = [size for size in inner if size is not None]  # ConvNorm and the like: one layer with weights, and a norm
+        return sizes[0] if len(sizes) == 1 else None
+    if not isinstance(layer, (nn.Linear, nn.Conv2d)) and weight.ndim not in (2, 4):
+        return None
+    if weight.ndim < 2:
+        return None
+    return int(weight.shape[1]) * getattr(layer, "groups", 1), int(weight.shape[0])
+
+
+def mlp_parts(module: nn.Module) -> MlpParts | None:
+    """Recognise a feed-forward layer, or return None."""
+    for into, activation, out in _NAMES:
+        children = [getattr(module, name, None) for name in (*into, activation, out)]
+        if not all(isinstance(child, nn.Module) for child in children):
+            continue
+        size_in, size_out = _size(children[0]), _size(children[-1])
+        if size_in is None or size_out is None:
+            continue
+        features, hidden = size_in
+        width = size_out[0]
+        if isinstance(getattr(module, "gate", None), nn.Module) and not isinstance(module.gate, nn.Identity):
+            width = hidden  # gMLP: the spatial gate comes after the activation and halves the width
+        elif len(into) > 1 or (hidden == 2 * width):
+            between = next((name for name in _AFTER_GATE if isinstance(getattr(module, name, None), nn.Module)), out)
+            return MlpParts(width, (between, "input"), (activation, "input"), features)
+        if hidden != width:
+            continue
+        return MlpParts(width, (activation, "output"), (activation, "input"), features)
+    return _inverted_residual(module)
+
+
+def _inverted_residual(module: nn.Module) -> MlpParts | None:
+    """MobileNet's and EfficientNet's blocks: the hidden layer is the expanded one, after the depthwise convolution."""
+    for project, norm in (("conv_pwl", "bn2"), ("conv_pwl", "bn1")):
+        out, normalize = getattr(module, project, None), getattr(module, norm, None)
+        act = getattr(normalize, "act", None)
+        size = _size(out) if isinstance(out, nn.Module) else None
+        if size is None or not isinstance(act, nn.Module) or isinstance(act, nn.Identity):
+            continue
+        first = next((child for child in module.modules() if isinstance(child, nn.Conv2d)), None)
+        expected = getattr(normalize, "num_features", None)
+        if expected == size[0] and first is not None:
+            return MlpParts(size[0], (f"{norm}.act", "output"), (f"{norm}.act", "input"), int(first.in_channels))
+    return None

@@ -1,0 +1,133 @@
+"""Read activations in the middle of a model, and stop there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .backbone import Backbone
+from .layouts import canonical
+from .probe import first_tensor
+from .site import Site
+
+__all__ = ["Tap"]
+
+
+class _Done(BaseException):
+    """All sites are read. Derives from BaseException so that no `except Exception` in a model swallows it."""
+
+
+class Tap:
+    """Context manager that reads sites and stops the forward pass at the last of them.
+
+    Hooks exist only between `__enter__` and `__exit__`. Nothing after the deepest site is computed or kept for the
+    backward pass. Works under autograd and autocast; a site that is asked for alone is not copied.
+
+        with Tap(backbone, ["blocks.4.mlp"]) as tap:
+            activations = tap(images)["blocks.4.mlp"]   # [B, T, C]
+
+    Args:
+        backbone: the model.
+        sites: sites or their names.
+
+    Raises:
+        VitvisError: no such site; names the nearest.
+    """
+
+    def __init__(self, backbone: Backbone, sites: Sequence[Site | str]) -> None:
+        if isinstance(sites, (str, Site)):
+            sites = [sites]
+        self.backbone = backbone
+        found = [backbone.site(site) if isinstance(site, str) else site for site in sites]
+        self.sites = list({site.name: site for site in found}.values())
+        self._handles: list[Any] = []
+        self._raw: dict[str, Tensor] = {}
+        self._calls: dict[str, int] = {}
+
+    def __enter__(self) -> Tap:
+        try:
+            for site in self.sites:
+                module = self.backbone.model.get_submodule(site.module)
+                if site.point.when == "input":
+                    hook = self._on_input(site)
+                    self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+                else:
+                    self._handles.append(module.register_forward_hook(self._on_output(site)))
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._raw.clear()
+        self._calls.clear()
+
+    def _on_input(self, site: Site) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            value = args[0] if args else next(iter(kwargs.values()))
+            if site.point.linear is not None:
+                weight, bias, start, stop = site.point.linear
+                rows = module.get_parameter(weight)[start:stop]
+                value = functional.linear(value, rows, None if bias is None else getattr(module, bias))
+            self._keep(site, value)
+
+        return hook
+
+    def _on_output(self, site: Site) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            self._keep(site, output)
+
+        return hook
+
+    def _keep(self, site: Site, value: Any) -> None:
+        call = self._calls.get(site.name, 0)
+        self._calls[site.name] = call + 1
+        if call != site.point.call:
+            return
+        tensor = first_tensor(value)
+        if tensor is None:
+            raise TypeError(f"site {site.name}: {site.module} returned no tensor")
+        last = len(self._raw) == len(self.sites) - 1
+        self._raw[site.name] = tensor.clone() if site.point.clone and not last else tensor
+        if last:
+            raise _Done
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """Read the sites.
+
+        Args:
+            images: `[B, 3, H, W]` in [0, 1].
+
+        Returns:
+            Site name -> float32 `[B, T, C]`: prefix tokens first, then row-major patches, windows undone.
+        """
+        if not self._handles:
+            raise RuntimeError("use Tap as a context manager: with Tap(backbone, sites) as tap: tap(images)")
+        self._raw.clear()
+        self._calls.clear()
+        try:
+            self.backbone(images)
+        except _Done:
+            pass
+        missing = [site.name for site in self.sites if site.name not in self._raw]
+        if missing:
+            raise RuntimeError(f"the forward pass ended without reaching {', '.join(missing)}")
+        try:
+            batch = int(images.shape[0])
+            with torch.autocast(images.device.type, enabled=False):
+                return {site.name: canonical(self._raw[site.name], site, batch) for site in self.sites}
+        finally:
+            self._raw.clear()  # the caller decides how long the graph lives

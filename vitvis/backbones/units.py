@@ -1,0 +1,163 @@
+"""Units: addresses that people write, and channels that are read."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vitvis.errors import VitvisError
+
+from .addresses import expand_units, match_sites, split_addresses
+from .site import Site
+
+__all__ = ["Unit", "parse_units", "read_units"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One channel, or one direction, of one site: the thing an image is optimised for.
+
+    Attributes:
+        site: name of the site.
+        index: channel; with a direction, the row of its file.
+        sign: 1 to maximise, -1 to minimise.
+        direction: file of directions, or None.
+    """
+
+    site: str
+    index: int
+    sign: int = 1
+    direction: str | None = None
+
+    @property
+    def address(self) -> str:
+        """How a user writes this unit."""
+        file = f"@{self.direction}" if self.direction else ""
+        return f"{'-' if self.sign < 0 else ''}{self.site}{file}:{self.index}"
+
+
+def parse_units(
+    addresses: str | list[str] | tuple[str, ...], sites: Mapping[str, Site], seed: int = 0
+) -> list[Unit]:
+    """Turn addresses into units.
+
+    Args:
+        addresses: one address, several in one text (apart by blanks, semicolons, or a comma before a site), or a list.
+        sites: `backbone.sites`.
+        seed: of the draw of `~8`; the same for the same seed and site, whatever else is asked for.
+
+    Returns:
+        Units grouped by site, shallow first, in the order written within a site, without duplicates.
+
+    Raises:
+        VitvisError: unknown site, unit out of range, unreadable file.
+    """
+    texts = split_addresses(addresses)
+    if not texts:
+        raise VitvisError("units: no address given; write SITE:UNITS, for example 'blocks.*.mlp:0-7'")
+    units: dict[Unit, None] = {}
+    for text in texts:
+        sign = -1 if text.startswith("-") else 1
+        body = text.removeprefix("-").removeprefix("+")
+        pattern, file, choice = _split_one(body, text)
+        for site in match_sites(pattern, sites, text):
+            width = site.width
+            if file is not None:
+                width = _directions(file, text, site).shape[0]
+            for index in expand_units(choice, width, site, text, seed, directions=file is not None):
+                units[Unit(site.name, index, sign, file)] = None
+    order = {name: position for position, name in enumerate(sites)}
+    found = {unit.site: _site_of(unit.site, sites) for unit in units}
+    return sorted(units, key=lambda unit: (found[unit.site].depth, order.get(unit.site, len(order)), unit.site))
+
+
+def _site_of(name: str, sites: Mapping[str, Site]) -> Site:
+    getter = getattr(sites, "get_site", None)
+    return getter(name) if getter is not None else sites[name]
+
+
+def _split_one(body: str, text: str) -> tuple[str, str | None, str]:
+    """`SITE[@FILE][:UNITS]` -> (SITE, FILE, UNITS)."""
+    pattern, at, rest = body.partition("@")
+    if at:
+        file, colon, choice = rest.rpartition(":")
+        if not colon or "/" in choice or "\\" in choice or choice.endswith((".npy", ".safetensors")):
+            file, choice = rest, "*"
+        return pattern, file, choice or "*"
+    pattern, colon, choice = body.rpartition(":")
+    if not colon or not choice:
+        raise VitvisError(
+            f"units '{text}': no unit named; write SITE:UNITS, for example '{body.rstrip(':')}:0-7', ':*' for all or ':~8' for eight"
+        )
+    return pattern, None, choice
+
+
+@functools.lru_cache(maxsize=16)
+def _read_directions(file: str, stamp: float) -> Tensor:
+    if file.endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        tensors = list(load_file(file).values())
+        if len(tensors) != 1:
+            raise ValueError(f"holds {len(tensors)} tensors, expected one")
+        return tensors[0].float()
+    import numpy
+
+    return torch.from_numpy(numpy.load(file, allow_pickle=False)).float()
+
+
+def _directions(file: str, text: str, site: Site) -> Tensor:
+    """Directions `[K, C]` of a file; one vector counts as one row."""
+    path = Path(file).expanduser()
+    if path.suffix not in (".npy", ".safetensors"):
+        raise VitvisError(f"units '{text}': directions come from a .npy or .safetensors file, not '{file}'")
+    if not path.is_file():
+        raise VitvisError(f"units '{text}': no such file '{file}'")
+    try:
+        rows = _read_directions(str(path), path.stat().st_mtime)
+    except Exception as error:  # noqa: BLE001  # any unreadable file
+        raise VitvisError(f"units '{text}': can't read directions from '{file}': {error}") from error
+    rows = rows[None] if rows.ndim == 1 else rows
+    if rows.ndim != 2 or rows.shape[1] != site.width:
+        raise VitvisError(
+            f"units '{text}': '{file}' holds {list(rows.shape)}, but directions at {site.name} are rows of {site.width} numbers"
+        )
+    if not rows.isfinite().all():
+        raise VitvisError(f"units '{text}': '{file}' holds NaN or infinite numbers")
+    return rows
+
+
+def read_units(activations: Tensor, units: list[Unit], site: Site) -> Tensor:
+    """Pick units out of an activation.
+
+    Args:
+        activations: `[B, T, C]` from a `Tap`.
+        units: all of this site.
+        site: where the activations come from.
+
+    Returns:
+        `[B, T, U]`: the channel, or the dot product with the direction, times the unit's sign.
+    """
+    strays = [unit.address for unit in units if unit.site != site.name]
+    if strays:
+        raise ValueError(f"{strays[0]} is no unit of {site.name}")
+    sign = torch.tensor([unit.sign for unit in units], dtype=activations.dtype, device=activations.device)
+    if all(unit.direction is None for unit in units):
+        index = torch.tensor([unit.index for unit in units], device=activations.device)
+        return activations.index_select(-1, index) * sign
+    rows = []
+    for unit in units:
+        if unit.direction is None:
+            row = torch.zeros(site.width)
+            row[unit.index] = 1
+        else:
+            row = _directions(unit.direction, unit.address, site)[unit.index]
+        rows.append(row)
+    matrix = torch.stack(rows, dim=1).to(activations)
+    return activations @ matrix * sign
+

@@ -1,0 +1,127 @@
+"""Where does the token at position (row, column) sit, once a block has cut its input into windows?
+
+Nothing here knows how a model partitions, shifts or pads. The block runs on numbered tokens, with its norms
+passing the numbers through, and the numbers are read where its attention takes its input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["trace_order", "unrolled_order"]
+
+
+class _Reached(BaseException):
+    """The numbered tokens arrived; derives from BaseException so that no model swallows it."""
+
+
+def _numbers(shape: tuple[int, ...], layout: str, device: torch.device) -> Tensor:
+    """Tokens numbered from 1, image by image, in row-major order, all channels alike."""
+    if layout == "NCHW":
+        batch, _, rows, columns = shape
+        count = torch.arange(1, batch * rows * columns + 1, device=device).float().reshape(batch, 1, rows, columns)
+    else:
+        count = torch.arange(1, int(torch.tensor(shape[:-1]).prod()) + 1, device=device).float().reshape(*shape[:-1], 1)
+    return count.expand(shape).contiguous()
+
+
+def _is_norm(name: str, module: nn.Module) -> bool:
+    return "norm" in type(module).__name__.lower() and not any(True for _ in module.children()) or name.startswith("norm")
+
+
+def trace_order(
+    block: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    layout: str,
+    target: nn.Module,
+    target_axis: int = -1,
+) -> Tensor | None:
+    """Find the order in which a submodule of a block receives the block's tokens.
+
+    Args:
+        block: receives tokens in a known layout as its first argument.
+        args: positional arguments of a recorded call; tensors are used for their shapes only.
+        kwargs: keyword arguments of that call.
+        layout: of the first argument: `NLC`, `NHWC` or `NCHW`.
+        target: submodule whose first input is looked at.
+        target_axis: axis of the channels of that input.
+
+    Returns:
+        `[N]`: index into the target's flattened tokens of one image, for each of the block's N row-major tokens;
+        None where the tokens are not merely reordered and padded.
+    """
+    device = next((p.device for p in block.parameters()), torch.device("cpu"))
+    shape = tuple(args[0].shape)
+    tokens = _numbers(shape, layout, device)
+    batch = shape[0]
+    count = tokens.select(1 if layout == "NCHW" else -1, 0).numel() // batch
+
+    def real(value: Any) -> Any:
+        return torch.zeros(value.shape, dtype=value.dtype, device=device) if isinstance(value, Tensor) else value
+
+    def pass_on(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        return tokens if inputs[0].shape == tokens.shape else inputs[0]
+
+    def arrive(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        raise _Reached(inputs[0])
+
+    handles = [target.register_forward_pre_hook(arrive)]
+    for name, module in block.named_modules():
+        if module is not block and module is not target and _is_norm(name.rpartition(".")[2], module):
+            handles.append(module.register_forward_hook(pass_on))
+    received = None
+    try:
+        with torch.no_grad():
+            block(tokens, *(real(a) for a in args[1:]), **{k: real(v) for k, v in kwargs.items()})
+    except _Reached as reached:
+        received = reached.args[0]
+    finally:
+        for handle in handles:
+            handle.remove()
+    if received is None:
+        return None
+    received = received.select(target_axis, 0)
+    if received.numel() % batch:
+        return None
+    return _invert(received.reshape(batch, -1), count)
+
+
+def _invert(received: Tensor, count: int) -> Tensor | None:
+    """Turn numbers (0 = padding) into the position of each; None unless each arrives once, images in order."""
+    orders = []
+    for image, numbers in enumerate(received):
+        index = numbers.round().long() - 1 - image * count
+        positions = torch.nonzero((index >= 0) & (index < count)).flatten()
+        order = torch.full((count,), -1, dtype=torch.long, device=received.device)
+        order[index[positions]] = positions
+        exact = torch.equal(numbers, numbers.round())
+        if positions.numel() != count or (order < 0).any() or not exact:
+            return None
+        orders.append(order)
+    return orders[0].cpu() if all(torch.equal(orders[0], other) for other in orders) else None
+
+
+def unrolled_order(model: nn.Module, tokens: int) -> tuple[Tensor, tuple[int, int]] | None:
+    """Undo Hiera's mask-unit order with the model's own `reroll`.
+
+    Args:
+        model: a timm Hiera.
+        tokens: number of tokens of the site, which tells the stage.
+
+    Returns:
+        The order as in `trace_order`, and the grid; None for other models or where no order needs undoing.
+    """
+    reroll = getattr(model, "reroll", None)
+    schedule = getattr(reroll, "schedule", None)
+    if not isinstance(reroll, nn.Module) or not isinstance(schedule, dict):
+        return None
+    for block, (_, size) in schedule.items():
+        if len(size) == 2 and size[0] * size[1] == tokens:
+            numbers = torch.arange(tokens).float().reshape(1, tokens, 1)
+            order = reroll(numbers, block).reshape(-1).long()
+            return order, (int(size[0]), int(size[1]))
+    return None
