@@ -1,0 +1,1 @@
+"""The two models that vitvis trains and ships."""

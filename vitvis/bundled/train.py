@@ -1,0 +1,98 @@
+"""Train one of the bundled models: `python -m vitvis.bundled.train --config configs/bundled/vitvis_vit.yaml`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from vitvis.bundled.settings import TrainSettings
+from vitvis.config.core import parse, to_yaml
+from vitvis.errors import VitvisError, run_main
+
+__all__ = ["main", "train"]
+
+
+def train(settings: TrainSettings) -> Path:
+    """Train, or go on training, the model that `settings` describes.
+
+    Returns:
+        The last checkpoint, `OUT/last.ckpt`.
+
+    Raises:
+        VitvisError: no data.
+    """
+    if settings.data.path is None:
+        raise VitvisError("data.path: name the folder that holds Tiny-ImageNet's train-*.parquet")
+    import pytorch_lightning as L
+    import torch
+    from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+    from pytorch_lightning.loggers import CSVLogger
+
+    from vitvis.bundled.data import PhotoDataModule
+    from vitvis.bundled.module import PhotoClassifier
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.yaml").write_text(to_yaml(settings))
+    L.seed_everything(settings.seed, verbose=False)
+    data = PhotoDataModule(
+        Path(settings.data.path),
+        Path(settings.data.cache or out),
+        settings.batch,
+        settings.seed,
+        settings.data.held_out,
+    )
+    data.prepare_data()
+    data.setup("fit")
+    total = round(settings.epochs * data.steps_per_epoch)
+    model = PhotoClassifier(settings, total)
+    last = out / "last.ckpt"
+    if settings.init and not last.exists():
+        from vitvis.bundled.export import read_weights
+
+        model.model.load_state_dict(read_weights(Path(settings.init)))
+    callbacks: list[Callback] = [
+        ModelCheckpoint(out, filename="last", every_n_train_steps=settings.checkpoint_every, save_top_k=1,
+                        enable_version_counter=False, save_on_train_epoch_end=False)  # fmt: skip
+    ]
+    if settings.ema:
+        callbacks.append(EMAWeightAveraging(decay=settings.ema))
+    trainer = L.Trainer(
+        max_steps=min(total, settings.stop_at or total),
+        max_epochs=-1,
+        accelerator=settings.accelerator,
+        devices=1,
+        precision=settings.precision,  # type: ignore[arg-type]
+        gradient_clip_val=settings.optim.clip or None,
+        callbacks=callbacks,
+        logger=CSVLogger(out, name="", version=""),
+        val_check_interval=min(settings.validate_every, total),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=min(50, settings.checkpoint_every),
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(model, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    trainer.save_checkpoint(last)
+    return last
+
+
+def main(argv: list[str]) -> int:
+    """Read the command line and train."""
+    settings = parse(
+        TrainSettings,
+        argv,
+        prog="python -m vitvis.bundled.train",
+        description="Train one of the two models that vitvis ships.",
+        examples=["--config configs/bundled/vitvis_vit.yaml data.path=DATA/tiny-imagenet"],
+    )
+    print(train(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))
