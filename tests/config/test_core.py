@@ -82,6 +82,7 @@ def test_none_is_a_word_where_a_text_is_wanted():
         ("blocks.{0,3,5}.mlp:3,17,42", ["blocks.{0,3,5}.mlp:3,17,42"]),
         ("[blocks.0.mlp:3,17-19,head:~8]", ["blocks.0.mlp:3,17-19", "head:~8"]),
         ("['blocks.*.q:*', \"head:1\"]", ["blocks.*.q:*", "head:1"]),
+        ("blocks.0.q:h2:3,h4:*", ["blocks.0.q:h2:3,h4:*"]),
         ("blocks.4.block@a=b.npy:0", ["blocks.4.block@a=b.npy:0"]),
     ],
 )

@@ -24,7 +24,7 @@ _QUOTES = "'\""
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 _INT = re.compile(r"[+-]?\d[\d_]*$")
 _FLOAT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][+-]?\d+)?$|[+-]?\.?(inf|nan)$", re.IGNORECASE)
-_BARE_UNITS = re.compile(r"(~?\d+|\d+-\d+|\d+:\d+)$")
+_BEGINS = re.compile(r"[-+]?(?!h\d+\b)[A-Za-z_*?\[{].*[:@.]")  # an address, but not h2:5, units of a head
 
 
 def is_null(value: object) -> bool:
@@ -80,7 +80,7 @@ def split_list(text: str) -> list[str]:
 
 
 def split_units(value: Any) -> Any:
-    """Split a text of unit addresses; a bare index or range belongs to the address before it.
+    """Split a text of unit addresses at the commas that begin a new one; the others belong to a list of units.
 
     `[blocks.0.mlp:3,17,head:~8]` holds two addresses: `blocks.0.mlp:3,17` and `head:~8`.
     """
@@ -90,7 +90,7 @@ def split_units(value: Any) -> Any:
         return value
     addresses: list[str] = []
     for part in split_list(value):
-        if addresses and _BARE_UNITS.match(part):
+        if addresses and not _BEGINS.match(part):
             addresses[-1] += f",{part}"
         else:
             addresses.append(part)

@@ -1,0 +1,137 @@
+"""Work that differs by rank: who does what on several devices and nodes, without talking while at it.
+
+Each rank optimises its own chunks, so ranks have no parameter in common and different numbers of steps. Plain DDP would
+broadcast rank 0's images to everybody when it wraps the module, and with a process group alive Lightning broadcasts a
+SIGTERM flag on every step. Hence a strategy that wraps nothing and joins a group only once, when the work is done.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from lightning_fabric.utilities.seed import reset_seed
+from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
+
+from vitvis.config.fit import TrainerSettings
+from vitvis.errors import VitvisError
+
+__all__ = ["IndependentStrategy", "auto_chunk", "own", "register", "trainer_arguments"]
+
+T = TypeVar("T")
+
+#: The fastest rank waits this long for the slowest one before the sheet is drawn.
+PATIENCE = timedelta(days=14)
+
+
+class IndependentStrategy(DDPStrategy):
+    """DDP's launchers, ranks and devices without its wrapper, its broadcasts and its process group."""
+
+    def setup_distributed(self) -> None:
+        """Learn the ranks; join no process group."""
+        reset_seed()
+        self.set_world_ranks()
+
+    def configure_ddp(self) -> None:
+        """Leave the module as it is: every rank keeps its own images."""
+
+    def meet(self) -> None:
+        """Wait until every rank has come here; the only moment when ranks talk."""
+        if self.world_size < 2:
+            return
+        environment = self.cluster_environment
+        assert environment is not None
+        os.environ.setdefault("MASTER_ADDR", environment.main_address)
+        os.environ.setdefault("MASTER_PORT", str(environment.main_port))
+        torch.distributed.init_process_group(
+            "gloo", rank=self.global_rank, world_size=self.world_size, timeout=PATIENCE
+        )
+        try:
+            torch.distributed.barrier()
+        finally:
+            torch.distributed.destroy_process_group()
+
+
+def register() -> str:
+    """Make `strategy="vitvis_independent"` known to Lightning, for the user's own Trainer; return that name."""
+    name = "vitvis_independent"
+    if name not in StrategyRegistry:
+        StrategyRegistry.register(name, IndependentStrategy, description="every rank its own images, no collectives")
+    return name
+
+
+def own(items: Sequence[T], rank: int, world: int) -> list[T]:
+    """Return the items of one rank: every `world`-th, so that each gets shallow and deep ones alike.
+
+    The split is over all items, done or not: ranks start at different moments and see different things done.
+    """
+    return list(items[rank::world])
+
+
+def trainer_arguments(settings: TrainerSettings) -> dict[str, Any]:
+    """Return the arguments of a Trainer that say where it runs.
+
+    Where torchrun or SLURM has started this process, `auto` devices and one node mean those that were started.
+
+    Raises:
+        VitvisError: the hardware asked for isn't there.
+    """
+    accelerator = {"gpu": "gpu", "cuda": "cuda"}.get(settings.accelerator, settings.accelerator)
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise VitvisError(f"trainer.accelerator={accelerator}: this machine has no usable GPU; try auto or cpu")
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"  # mps lacks parts of the augmentations
+    devices, nodes = settings.devices, settings.num_nodes
+    started_devices, started_nodes = _started()
+    if devices in ("auto", None):
+        devices = started_devices or (torch.cuda.device_count() if accelerator in ("gpu", "cuda") else 1)
+    if nodes == 1 and started_nodes:
+        nodes = started_nodes
+    count = len(devices) if isinstance(devices, list) else devices
+    if not isinstance(count, int) or isinstance(count, bool) or count == 0:
+        raise VitvisError(f"trainer.devices={devices}: has to be a number, a list of indices, or auto")
+    if accelerator in ("gpu", "cuda") and (count if count > 0 else 1) > torch.cuda.device_count():
+        raise VitvisError(f"trainer.devices={devices}: this machine has {torch.cuda.device_count()} GPUs")
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if accelerator in ("gpu", "cuda") and torch.cuda.is_bf16_supported() else "32-true"
+    many = nodes > 1 or count != 1 or (started_devices or 1) * (started_nodes or 1) > 1
+    return {
+        "accelerator": accelerator,
+        "devices": devices,
+        "num_nodes": nodes,
+        "precision": precision,
+        "deterministic": settings.deterministic,
+        "strategy": IndependentStrategy() if many else "auto",
+        # a requeued job finds its way by the run folder; Lightning's own checkpoint would restore another rank's chunk
+        "plugins": [SLURMEnvironment(auto_requeue=False)] if many and SLURMEnvironment.detect() else None,
+    }
+
+
+def _started() -> tuple[int, int]:
+    """Return processes a node and nodes as torchrun or SLURM started them; zeros when neither did."""
+    env = os.environ
+    if "TORCHELASTIC_RUN_ID" in env:
+        local = int(env.get("LOCAL_WORLD_SIZE", "1"))
+        return local, int(env.get("WORLD_SIZE", "1")) // local
+    if SLURMEnvironment.detect() and int(env.get("SLURM_NTASKS", "1")) > 1:
+        nodes = int(env.get("SLURM_NNODES", env.get("SLURM_JOB_NUM_NODES", "1")))
+        return int(env["SLURM_NTASKS"]) // nodes, nodes
+    return 0, 0
+
+
+def auto_chunk(device: str, image_size: tuple[int, int], copies: int) -> int:
+    """Return how many images to optimise together when the user doesn't say.
+
+    A CPU gains nothing from large batches and holds 32 augmented copies of 224 px in about 2 GiB; a GPU is given 12
+    copies of 224 px per GiB of its memory.
+    """
+    budget = 32.0
+    if device in ("gpu", "cuda"):
+        budget = 12 * torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30
+    pixels = image_size[0] * image_size[1] / 224**2
+    return max(1, min(64, int(budget / pixels / copies)))
