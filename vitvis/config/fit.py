@@ -14,13 +14,17 @@ from vitvis.config.core import setting
 from vitvis.config.values import split_units
 
 __all__ = [
+    "AffineSettings",
     "AugmentSettings",
+    "ColorSettings",
     "FitSettings",
     "ImageSettings",
     "LoggerSettings",
+    "NoiseSettings",
     "ObjectiveSettings",
     "OptimSettings",
     "RegularizeSettings",
+    "ShiftSettings",
     "TrainerSettings",
     "parse_size",
 ]
@@ -39,17 +43,72 @@ def parse_size(value: Any) -> Any:
 class ImageSettings:
     """How pixels come from the parameter that is optimised."""
 
-    kind: str = setting("fourier", "parameterisation", choices=("pixel", "fourier", "phase"))
+    kind: str = setting("fourier", "parameterisation: pixel (the paper's), fourier, or phase (MACO: fixed magnitude); "
+                        "or one you registered")  # fmt: skip
+    start: str = setting("noise", "noise (drawn by seed), or a picture file that is resized to the image")
+    std: float = setting(0.01, "fourier: standard deviation of the starting coefficients", minimum=0)
+    decay: float = setting(1.0, "fourier, phase: amplitude falls as 1 / frequency ** decay; more is smoother", minimum=0)
+    decorrelate: bool = setting(True, "fourier, phase: work in colours that are uncorrelated in photos")
+    magnitude: str | None = setting(None, "phase: folder of images whose mean spectrum is used; 1 / f ** decay when null")
+    contrast: float = setting(1.0, "phase: standard deviation of the image before the sigmoid", minimum=0)
+
+
+@dataclass
+class AffineSettings:
+    """Shift, rotate and zoom each copy in one interpolation; what comes in from outside is a reflection."""
+
+    shift: float = setting(8.0, "largest shift in each direction", unit="px", minimum=0)
+    rotate: float = setting(5.0, "largest angle either way", unit="degrees", minimum=0)
+    zoom: float = setting(1.1, "largest zoom in or out, as a factor", minimum=1)
+
+
+@dataclass
+class ShiftSettings:
+    """Cyclic shift by whole pixels (the paper's)."""
+
+    pixels: int = setting(32, "largest shift in each direction", unit="px", minimum=0)
+    shared: bool = setting(True, "one shift for all copies of a step, as in the paper")
+
+
+@dataclass
+class ColorSettings:
+    """Colour shift `(x - mu) / sigma`, one draw per copy and channel (the paper's)."""
+
+    mean: float = setting(1.0, "mu is uniform in -mean..mean", minimum=0)
+    log_std: float = setting(1.0, "log sigma is uniform in -log_std..log_std", minimum=0)
+
+
+@dataclass
+class NoiseSettings:
+    """Gaussian noise whose standard deviation moves in a line over the run."""
+
+    start: float = setting(0.1, "standard deviation in the first step, in units of [0, 1]", minimum=0)
+    end: float = setting(0.0, "standard deviation after the last step", minimum=0)
+    per: str = setting("pixel", "one value a pixel (the paper's text), or a channel of a copy (its released code)",
+                       choices=("pixel", "channel"))  # fmt: skip
 
 
 @dataclass
 class AugmentSettings:
-    """What each copy of an image goes through; null switches an entry off."""
+    """What each copy of an image goes through, in this order; null switches an entry off."""
+
+    affine: AffineSettings | None = setting(AffineSettings, "shift, rotate and zoom")
+    shift: ShiftSettings | None = setting(None, "cyclic shift")
+    color: ColorSettings | None = setting(None, "colour shift")
+    noise: NoiseSettings | None = setting(NoiseSettings, "gaussian noise")
+    kornia: dict[str, Any] = setting({}, "any random 2d augmentation of kornia by class name, with its arguments: "
+                                     "augment.kornia.RandomGrayscale.p=0.5")  # fmt: skip
 
 
 @dataclass
 class RegularizeSettings:
-    """Terms added to the loss."""
+    """Terms added to the loss, each times its weight; 0 leaves a term out."""
+
+    tv: float = setting(0.0, "weight of the paper's total variation, on the augmented copies", minimum=0)
+    total_variation: float = setting(0.0, "weight of kornia's total variation (mean absolute difference), on the image",
+                                     minimum=0)  # fmt: skip
+    l2: float = setting(0.0, "weight of the mean squared distance to grey, on the image", minimum=0)
+    extra: dict[str, float] = setting({}, "weights of regularisers you registered, by name")
 
 
 @dataclass
@@ -59,13 +118,26 @@ class ObjectiveSettings:
     tokens: Any = setting(
         "patches", "positions that count: patches, cls, all, an index, or a box [top,left,bottom,right]"
     )
+    share: float = setting(1.0, "strongest share of those tokens that is averaged: 1 all, 0.1 the strongest tenth",
+                           minimum=0, maximum=1)  # fmt: skip
+    share_end: float | None = setting(None, "share at the end, reached in a line over the run; as share when null",
+                                      minimum=0, maximum=1)  # fmt: skip
+    measure: str = setting("dot", "dot: the activation itself; cosine: over the length of the site's vector",
+                           choices=("dot", "cosine"))  # fmt: skip
+    pre: float = setting(1.0, "share of the steps that maximise what goes into the activation function of an mlp site, "
+                         "which keeps units from staying dead: 0 never, 1 always", minimum=0, maximum=1)  # fmt: skip
 
 
 @dataclass
 class OptimSettings:
-    """How the image is moved."""
+    """How the image is moved: Adam on each image for itself."""
 
-    lr: float = setting(0.05, "learning rate", minimum=0)
+    lr: float | None = setting(None, "learning rate; null: that of the parameterisation (pixel 0.1, fourier 0.05, "
+                               "phase 0.3)", minimum=0)  # fmt: skip
+    betas: list[float] = setting([0.5, 0.99], "Adam's decay rates")
+    eps: float = setting(1.0e-8, "Adam's epsilon", minimum=0)
+    schedule: str = setting("cosine", "of the learning rate over the steps: cosine to 0, or constant",
+                            choices=("cosine", "constant"))  # fmt: skip
 
 
 @dataclass
