@@ -1,0 +1,55 @@
+"""Paired bootstrap over images. Pure functions on arrays.
+
+Several measurements of one image (models, variants, top-1 and top-5) stay together when images are drawn again, so
+that intervals of differences and ratios are paired (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 8).
+Hits are 0 or 1, so that few distinct rows exist: how often each of them is drawn is multinomial, which is the bootstrap
+exactly and costs as much as there are distinct rows, not images.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["interval", "resampled_means"]
+
+
+def resampled_means(hits: np.ndarray, *, samples: int = 2000, seed: int = 0) -> np.ndarray:
+    """Draw the images again and again, and average.
+
+    Args:
+        hits: float `[images, measurements]`, none negative; NaN where an image has no such measurement.
+        samples: Draws of as many images as there are.
+        seed: Seed of the draws; the same seed and shape give the same draws.
+
+    Returns:
+        float `[samples, measurements]`: means over the images drawn that have the measurement, NaN if none has it.
+    """
+    count = len(hits)
+    if count == 0:
+        return np.full((samples, hits.shape[1]), np.nan)
+    patterns, repeats = _patterns(np.nan_to_num(hits, nan=-1.0))
+    drawn = np.random.default_rng(seed).multinomial(count, repeats / count, size=samples).astype(float)
+    present = patterns >= 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (drawn @ np.where(present, patterns, 0.0)) / (drawn @ present.astype(float))
+
+
+def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the percentile interval of resampled values `[samples]`; NaN is left out."""
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return float("nan"), float("nan")
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _patterns(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct rows and how often each occurs; counting digits is fast where all values are -1, 0 or 1."""
+    width = values.shape[1]
+    if width > 12 or not np.isin(values, (-1, 0, 1)).all():
+        return np.unique(values, axis=0, return_counts=True)
+    digits = 3 ** np.arange(width)
+    counts = np.bincount((values.astype(np.int64) + 1) @ digits)
+    codes = np.flatnonzero(counts)
+    return ((codes[:, None] // digits) % 3 - 1).astype(float), counts[codes]
