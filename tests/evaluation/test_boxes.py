@@ -69,8 +69,7 @@ def test_polygon_against_point_in_polygon():
     y, x = np.mgrid[:100, :120]
     centres = np.stack([(x.ravel() + 0.5) / 120, (y.ravel() + 0.5) / 100], 1)
     inside = Outline(points).contains_points(centres).reshape(100, 120)
-    assert (mask != inside).sum() <= 2 * (100 + 120)  # the outline alone
-    assert not (inside & ~mask).any()
+    assert (mask != inside).sum() <= 200  # pixels on the outline alone, which is about 330 px long
 
 
 def test_four_numbers_are_a_yolo_box():

@@ -73,6 +73,4 @@ def write_voc(path: Path, boxes: list[tuple], size: tuple[int, int]) -> None:
     """Write an annotation; `boxes` hold (name, xmin, ymin, xmax, ymax), `size` is (height, width)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     objects = "".join(OBJECT.format(*box) for box in boxes)
-    path.write_text(
-        VOC.format(folder=path.parent.name, name=path.stem, width=size[1], height=size[0], objects=objects)
-    )
+    path.write_text(VOC.format(folder=path.parent.name, name=path.stem, width=size[1], height=size[0], objects=objects))
