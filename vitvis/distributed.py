@@ -20,7 +20,7 @@ from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
 from vitvis.config.fit import TrainerSettings
 from vitvis.errors import VitvisError
 
-__all__ = ["IndependentStrategy", "auto_chunk", "own", "register", "trainer_arguments"]
+__all__ = ["IndependentStrategy", "own", "register", "trainer_arguments"]
 
 T = TypeVar("T")
 
@@ -122,16 +122,3 @@ def _started() -> tuple[int, int]:
         nodes = int(env.get("SLURM_NNODES", env.get("SLURM_JOB_NUM_NODES", "1")))
         return int(env["SLURM_NTASKS"]) // nodes, nodes
     return 0, 0
-
-
-def auto_chunk(device: str, image_size: tuple[int, int], copies: int) -> int:
-    """Return how many images to optimise together when the user doesn't say.
-
-    A CPU gains nothing from large batches and holds 32 augmented copies of 224 px in about 2 GiB; a GPU is given 12
-    copies of 224 px per GiB of its memory.
-    """
-    budget = 32.0
-    if device in ("gpu", "cuda"):
-        budget = 12 * torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30
-    pixels = image_size[0] * image_size[1] / 224**2
-    return max(1, min(64, int(budget / pixels / copies)))

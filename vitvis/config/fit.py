@@ -198,4 +198,5 @@ class FitSettings:
     optim: OptimSettings = setting(OptimSettings, "how the image is moved")
     trainer: TrainerSettings = setting(TrainerSettings, "where the work is done")
     logger: LoggerSettings = setting(LoggerSettings, "where curves and sheets go, beside the run folder")
+    strips: int = setting(0, "moments of each image to keep as a strip in progress/; 0: none", minimum=0)
     out: str | None = setting(None, "the run folder, where a killed run goes on; out/MODEL-HASH when null")

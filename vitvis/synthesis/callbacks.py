@@ -1,0 +1,336 @@
+"""What a fit leaves and shows while it runs: files, checkpoints, curves, pictures over time, progress."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from vitvis.runs import RunFolder, digest, save_png
+from vitvis.synthesis.loggers import log_images
+from vitvis.synthesis.summary import summarize
+
+if TYPE_CHECKING:
+    from vitvis.synthesis.datamodule import Chunk
+
+__all__ = ["ImagesOverTime", "Progress", "Results", "image_path", "merge_metrics", "to_pictures"]
+
+
+def to_pictures(images: torch.Tensor) -> list[Image.Image]:
+    """Turn images `[U, 3, H, W]` in [0, 1] into 8-bit RGB pictures; NaN becomes black."""
+    arrays = (images.detach().float().nan_to_num(0).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(array) for array in arrays]
+
+
+def image_path(unit: Any, seed: int, folder: str = "images") -> str:
+    """Return where the image of a unit lies within a run folder: `images/blocks.4.mlp/17_s0.png`."""
+    name = f"{'minus' if unit.sign < 0 else ''}{unit.index}"
+    if unit.direction:
+        name = f"{Path(unit.direction).stem}-{digest(unit.direction, 6)}-{name}"
+    return f"{folder}/{unit.site.replace('/', '_')}/{name}_s{seed}.png"
+
+
+class Results(Callback):
+    """Write what each chunk made as soon as it is done, and now and then what a killed run goes on from.
+
+    Args:
+        folder: The run folder.
+        common: Record fields that are the same for all units: backbone, weights_id, recipe.
+        text: Text chunks of a unit's PNG, from its address and seed.
+        checkpoint_every: Steps between checkpoints within a chunk; 0 for none.
+        log_every: Steps between rows of the curves in `metrics.csv`; 0 for no such file.
+    """
+
+    CHECKPOINTS = "resume"
+    METRICS = "metrics"
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        common: Mapping[str, Any],
+        text: Callable[[str, int], dict[str, str]],
+        *,
+        checkpoint_every: int,
+        log_every: int,
+    ) -> None:
+        self.folder = folder
+        self.common = dict(common)
+        self.text = text
+        self.checkpoint_every = checkpoint_every
+        self.log_every = log_every
+        self._records: list[dict[str, Any]] = []  # only what the running summary needs, of this rank
+        self._rows: list[dict[str, Any]] = []
+        self._saved: dict[str, Any] | None = None
+        self._seconds = 0.0
+        self._began = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the running summary with what an earlier run of this folder made."""
+        self._records = self.folder.records() if trainer.is_global_zero else []
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look for a checkpoint of the chunk that begins."""
+        chunk = trainer.datamodule.chunks[trainer.current_epoch]  # type: ignore[attr-defined]
+        self._rows, self._seconds, self._began = [], 0.0, time.perf_counter()
+        self._saved = self._read_checkpoint(chunk)
+        trainer.datamodule.start_step = self._saved["step"] if self._saved else 0  # type: ignore[attr-defined]
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Put the checkpoint's image and optimiser in place once the module has made its own."""
+        if self._saved is not None:
+            pl_module.load_chunk_state(self._saved["state"])  # type: ignore[operator]
+            self._rows, self._seconds = self._saved["rows"], self._saved["seconds"]
+            self._saved = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep a row of the curves, and a checkpoint, when it is time for one."""
+        step, steps = int(batch) + 1, len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        if self.log_every and (step % self.log_every == 0 or step in (1, steps)):
+            values = {name: float(value) for name, value in trainer.callback_metrics.items() if "summary/" not in name}
+            self._rows.append({"chunk": pl_module.chunk.name, "site": pl_module.chunk.site.name, "step": step} | values)
+        if self.checkpoint_every and step % self.checkpoint_every == 0 and step < steps:
+            self._write_checkpoint(pl_module, step)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the chunk: images, then curves, then records, which say that it is done."""
+        chunk: Chunk = pl_module.chunk  # type: ignore[assignment]
+        measures = pl_module.results()  # type: ignore[operator]
+        images = pl_module.images()  # type: ignore[operator]
+        seconds = self._seconds + time.perf_counter() - self._began
+        device = _device_name(pl_module.device)
+        records, files = [], {}
+        for unit, seed, measure, picture in zip(chunk.units, chunk.seeds, measures, to_pictures(images), strict=True):
+            path = image_path(unit, seed)
+            files[path] = save_png(picture, self.text(unit.address, seed))
+            records.append(
+                self.common
+                | {
+                    "site": unit.site,
+                    "kind": chunk.site.kind,
+                    "depth": chunk.site.depth,
+                    "unit": unit.index,
+                    "address": unit.address,
+                    "sign": unit.sign,
+                    "direction": unit.direction,
+                    "seed": seed,
+                }
+                | measure
+                | {
+                    "image": path,
+                    "width": picture.width,
+                    "height": picture.height,
+                    "steps": len(trainer.datamodule.train_dataloader()),  # type: ignore[attr-defined]
+                    "seconds": seconds / len(chunk.units),
+                    "device": device,
+                }
+            )
+        self._records += records
+        summary = {f"summary/{name}": value for name, value in summarize(self._records).items()}
+        pl_module.log_dict(summary, on_step=False, on_epoch=True, batch_size=1)
+        if self.log_every:
+            if self._rows:
+                self._rows[-1] |= summary
+            self.folder.write_text(f"{self.METRICS}/{chunk.name}.csv", _to_csv(self._rows))
+        self.folder.write_shard(chunk.name, records, files)
+        self._checkpoint(chunk).unlink(missing_ok=True)
+
+    def _checkpoint(self, chunk: Chunk) -> Path:
+        return self.folder.path / self.CHECKPOINTS / f"{chunk.name}.ckpt"
+
+    def _write_checkpoint(self, module: LightningModule, step: int) -> None:
+        buffer = io.BytesIO()
+        seconds = self._seconds + time.perf_counter() - self._began
+        state = module.chunk_state()  # type: ignore[operator]
+        torch.save({"step": step, "state": state, "rows": self._rows, "seconds": seconds}, buffer)
+        self.folder.write_bytes(f"{self.CHECKPOINTS}/{module.chunk.name}.ckpt", buffer.getvalue())
+
+    def _read_checkpoint(self, chunk: Chunk) -> dict[str, Any] | None:
+        path = self._checkpoint(chunk)
+        if not path.is_file():
+            return None
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:  # whatever is wrong with it, starting the chunk anew is right
+            path.unlink(missing_ok=True)
+            return None
+
+
+class ImagesOverTime(Callback):
+    """Show some images of each chunk to the loggers while they form, and keep strips of them when asked.
+
+    Args:
+        folder: The run folder, for strips.
+        units: How many images of a chunk loggers get.
+        strips: Moments of each image that go into its strip `progress/SITE/UNIT_sSEED.png`; 0 for no strips.
+    """
+
+    MOMENTS = 4
+
+    def __init__(self, folder: RunFolder, *, units: int, strips: int = 0) -> None:
+        self.folder = folder
+        self.units = units
+        self.strips = strips
+        self._frames: list[list[Image.Image]] = []
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the chunk before."""
+        self._frames = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Take a picture at evenly spaced steps."""
+        step, steps = int(batch) + 1, len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        show = trainer.loggers and self.units and step in _moments(steps, self.MOMENTS)
+        keep = self.strips and step in _moments(steps, self.strips)
+        if not (show or keep):
+            return
+        pictures = to_pictures(pl_module.images())  # type: ignore[operator]
+        if show:
+            units = zip(pl_module.chunk.units, pl_module.chunk.seeds, pictures, strict=True)  # type: ignore[union-attr]
+            shown = {f"images/{unit.address}/s{seed}": picture for unit, seed, picture in list(units)[: self.units]}
+            log_images(trainer.loggers, shown, trainer.global_step)
+        if keep:
+            self._frames.append(pictures)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the strips of the chunk."""
+        if not self._frames:
+            return
+        chunk = pl_module.chunk
+        for index, (unit, seed) in enumerate(zip(chunk.units, chunk.seeds, strict=True)):  # type: ignore[union-attr]
+            frames = [pictures[index] for pictures in self._frames]
+            strip = Image.new("RGB", (sum(frame.width for frame in frames), frames[0].height))
+            for position, frame in enumerate(frames):
+                strip.paste(frame, (position * frame.width, 0))
+            self.folder.write_bytes(image_path(unit, seed, "progress"), save_png(strip, {"unit": unit.address}))
+
+
+class Progress(Callback):
+    """Say how far the run is: a bar on a terminal, plain lines elsewhere; units/hour, time left, current site.
+
+    Args:
+        style: `auto`, `bar`, `lines` or `none`.
+        images: Images this rank is to make.
+    """
+
+    def __init__(self, style: str, images: int) -> None:
+        from rich.console import Console
+
+        self.console = Console(soft_wrap=True)
+        self.style = ("bar" if self.console.is_terminal else "lines") if style == "auto" else style
+        self.images = images
+        self._done = 0
+        self._began = 0.0
+        self._bar: Any = None
+        self._task: Any = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock and the bar."""
+        self._began = time.perf_counter()
+        if self.style != "bar":
+            return
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:.0f}%"),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self._task = self._bar.add_task("", total=self.images, rate="")
+        self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar by one step of all images of the chunk."""
+        if self._bar is not None:
+            steps = len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+            chunk = pl_module.chunk
+            done = self._done + len(chunk.units) * (int(batch) + 1) / steps  # type: ignore[union-attr]
+            title = f"{chunk.site.name} ({self._done + len(chunk.units)}/{self.images})"  # type: ignore[union-attr]
+            self._bar.update(self._task, completed=done, description=title, rate=f"{self._rate(done):.0f} units/h")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count the images of the chunk; say so in a line where there is no bar."""
+        chunk = pl_module.chunk
+        self._done += len(chunk.units)  # type: ignore[union-attr]
+        if self.style == "lines":
+            rate = self._rate(self._done)
+            left = (self.images - self._done) / rate * 3600
+            print(
+                f"[{self._done}/{self.images}] {chunk.site.name}: {rate:.0f} units/hour, {_clock(left)} left",  # type: ignore[union-attr]
+                flush=True,
+            )
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the terminal as it was."""
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the terminal as it was."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _rate(self, done: float) -> float:
+        return done / max(time.perf_counter() - self._began, 1e-9) * 3600
+
+
+def merge_metrics(folder: RunFolder) -> None:
+    """Join the curves of all chunks into `metrics.csv`, in order of chunk and step, and remove the parts."""
+    parts = sorted((folder.path / Results.METRICS).glob("*.csv"))
+    target = folder.path / "metrics.csv"
+    rows = {(row["chunk"], int(row["step"])): row for path in [target, *parts] if path.is_file() for row in _rows(path)}
+    if not parts:
+        return
+    folder.write_text("metrics.csv", _to_csv([rows[key] for key in sorted(rows)]))
+    for path in parts:
+        path.unlink()
+    parts[0].parent.rmdir()
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _moments(steps: int, count: int) -> set[int]:
+    """Return `count` steps, evenly spaced, the last one among them."""
+    return {round(steps * (index + 1) / count) for index in range(count)}
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
