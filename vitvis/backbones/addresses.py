@@ -96,7 +96,9 @@ def match_sites(pattern: str, sites: Mapping[str, Site], text: str) -> list[Site
             elif name in sites:
                 found[name] = sites[name]
             else:
-                raise VitvisError(f"units '{text}': no site '{name}'{nearest(name, sites)} sites: {', '.join(list(sites)[:8])}, ...")
+                raise VitvisError(
+                    f"units '{text}': no site '{name}'{nearest(name, sites) or ';'} sites: {', '.join(list(sites)[:8])}, ..."
+                )
             continue
         matches = _glob(name, sites) or fnmatch.filter(sites, name)
         if not matches and modules is not None and getter is not None:
@@ -104,7 +106,7 @@ def match_sites(pattern: str, sites: Mapping[str, Site], text: str) -> list[Site
         if not matches:
             kinds = sorted({site.kind for site in sites.values()})
             raise VitvisError(
-                f"units '{text}': no site matches '{name}'{nearest(name, sites)} the model has kinds {', '.join(kinds)}; "
+                f"units '{text}': no site matches '{name}'{nearest(name, sites) or ';'} the model has kinds {', '.join(kinds)}; "
                 f"sites: {', '.join(list(sites)[:4])}, ..."
             )
         for match in matches:
@@ -147,7 +149,9 @@ def _span(text: str, size: int, what: str, site: Site, address: str) -> range:
     return range(start, stop + 1)
 
 
-def expand_units(choice: str, width: int, site: Site, address: str, seed: int, *, directions: bool = False) -> list[int]:
+def expand_units(
+    choice: str, width: int, site: Site, address: str, seed: int, *, directions: bool = False
+) -> list[int]:
     """Expand the part after the colon to channels (or rows of a file of directions).
 
     Items, apart by commas: `5`, `0-7`, `*`, `~8` (eight drawn by seed), and for sites with heads `h2` (all of head 2),

@@ -106,7 +106,9 @@ def attention_parts(attention: nn.Module, ran: Callable[[str], bool]) -> dict[st
         parts = _fused(attention, total)
         if parts is None:
             return {}
-        biases = {name: f"{name}_bias" if getattr(attention, f"{name}_bias", None) is not None else None for name in "qkv"}
+        biases = {
+            name: f"{name}_bias" if getattr(attention, f"{name}_bias", None) is not None else None for name in "qkv"
+        }
         if not ran("qkv") or any(biases.values()):  # BEiT, EVA, Swin v2: weights and three biases applied by hand
             slices = {name: value[0] for name, value in parts.items()}
             if not isinstance(qkv, nn.Linear) or not all(isinstance(piece, tuple) for piece in slices.values()):

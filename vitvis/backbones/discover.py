@@ -22,7 +22,9 @@ __all__ = ["Sites", "find_sites"]
 
 _BLOCK = re.compile(r"Block|Bottleneck|Residual|DepthwiseSeparable|MBConv|DenseLayer")
 _NO_BLOCK = re.compile(r"DropBlock|Stage|Attn|Attention|Mlp|Dense_?Block|Embed")
-_NO_MLP = re.compile(r"^SE|Squeeze|RelPos|Gate|GlobalContext")
+_NO_MLP = re.compile(r"^SE|Squeeze|RelPos|Gate$|GatherExcite|GlobalContext")
+# children of a block that receive the attention branch once its windows are undone
+_AFTER_ATTENTION = re.compile(r"(ls|layer_scale|drop_path|norm)_?1?")
 _WINDOWED = ("window_size", "shift_size", "ws", "grid_size", "partition_size")
 
 
@@ -70,7 +72,7 @@ class Sites(dict[str, Site]):
                 f"site '{name}': {model} never calls this submodule, so it can't be tapped; "
                 f"sites that can: {self._examples(name)}"
             )
-        hint = nearest(name, self) or nearest(name, self.module_paths())
+        hint = nearest(name, self) or nearest(name, self.module_paths()) or ";"
         raise VitvisError(f"no site '{name}' in {model}{hint} sites: {self._examples(name)}")
 
     def _examples(self, name: str) -> str:
@@ -101,7 +103,10 @@ class _Finder:
             return count
         total = 0
         for name, parameter in self.model.named_parameters(recurse=False):
-            if re.fullmatch(r"(cls|dist|reg|register|class)_?(token|embed|embedding)s?1?", name) and parameter.ndim == 3:
+            if (
+                re.fullmatch(r"(cls|dist|reg|register|class)_?(token|embed|embedding)s?1?", name)
+                and parameter.ndim == 3
+            ):
                 total += int(parameter.shape[1])
         return total
 
@@ -136,6 +141,9 @@ class _Finder:
                     except Exception:  # noqa: BLE001  # a block that can't be traced has no site there; the rest stands
                         self._orders[key] = None
         return self._orders[key]
+
+    def _in_blocks(self, path: str) -> bool:
+        return any(path == block or path.startswith(block + ".") for block in self.blocks)
 
     def _is_windowed(self, owner: str, attention: str) -> bool:
         for path in (owner, attention):
@@ -186,22 +194,22 @@ class _Finder:
                 layout = (inner, outer[1], outer[2])
                 if torch.equal(order, torch.arange(order.numel())) and order.numel() == _tokens(shape, axis):
                     order = None
-            elif len(shape) != 3:
+            else:
                 return None
         if layout is None:
             return None
         kind_of, prefix, grid = layout
-        if kind_of == "NLC" and order is None:
-            unrolled = unrolled_order(self.model, shape[1])
+        if kind_of in ("NLC", "NHWC", "NCHW") and order is None:
+            unrolled = unrolled_order(self.model, shape)
             if unrolled is not None:
+                kind_of = "NLC" if len(shape) == 3 else "NHWC"
                 order, grid = unrolled
                 prefix = 0
         clone = record.input_mutated if when == "input" else record.output_mutated
         time = record.started if when == "input" else record.finished
         point = TapPoint(when, call, channels, linear, order, clone)
         site = Site(name, kind, path, width, kind_of, prefix, grid, -1, heads, point)
-        self.found.append((time, site))
-        self._owners[name] = owner
+        self._keep(site, time, owner)
         return site
 
     def find(self) -> Sites:
@@ -210,6 +218,8 @@ class _Finder:
         aliases = self._aliases()
         feed_forwards = self._feed_forwards(aliases)
         attentions = self._attentions()
+        inside_attention = {path for _, path in attentions}  # Swin v2 and others compute position biases with an MLP
+        feed_forwards = [item for item in feed_forwards if item[0] not in inside_attention]
         self.blocks = self._find_blocks({owner for owner, *_ in feed_forwards} | {owner for owner, _ in attentions})
         self._add_feed_forwards(feed_forwards)
         self._add_attentions(attentions)
@@ -224,7 +234,9 @@ class _Finder:
         if classes and self.probe.output == (self.probe.batch, classes):
             self._add("head", "head", "", classes, "")
         self.found.sort(key=lambda item: item[0])
-        sites = {site.name: replace(site, depth=self._depth(self._owners[site.name], time)) for time, site in self.found}
+        sites = {
+            site.name: replace(site, depth=self._depth(self._owners[site.name], time)) for time, site in self.found
+        }
         return Sites(sites, self)
 
     def _depth(self, owner: str, time: int) -> int:
@@ -306,7 +318,9 @@ class _Finder:
                 shape = record[call].output if when == "output" else record[call].input
                 if shape is None or shape[1 if axis == 1 and len(shape) == 4 else -1] != parts.width:
                     continue
-                self._add(_join(base, kind), kind, _join(path, child), parts.width, owner, when=when, call=call, axis=axis)
+                self._add(
+                    _join(base, kind), kind, _join(path, child), parts.width, owner, when=when, call=call, axis=axis
+                )
 
     def _mixes_tokens(self, name: str, entry: Call, block: Call | None) -> bool:
         """True for layers whose channels are positions (MLP-Mixer), or that look at the pooled image (squeeze-excite)."""
@@ -355,49 +369,68 @@ class _Finder:
     def _add_branch(self, base: str, owner: str, path: str, heads: int | None, windowed: bool) -> None:
         """The attention branch's output, and what the heads hand to the projection that mixes them."""
         record = self.probe.calls[path][0]
+        if record.output is None:
+            return
         axis = _channel_axis(self.modules[path])
-        if record.output is not None and (record.output[0] != self.probe.batch or windowed and len(record.output) == 4):
-            later = [
-                call
-                for call in (self.probe.first(_join(owner, name)) for name, _ in self.modules[owner].named_children())
-                if call is not None and call.started > record.finished
-            ]
-            follower = min(later, key=lambda call: call.started, default=None)
-            if follower is not None and follower.input is not None:
-                width = follower.input[1 if axis == 1 else -1]
-                self._add(_join(base, "attn"), "attn", follower.path, width, owner, when="input", axis=axis, heads=heads)
-        elif record.output is not None:
+        order = self._order(owner, path) if owner and (windowed or record.output[0] != self.probe.batch) else None
+        cut = record.output[0] != self.probe.batch or not self._plain(order, record.input)
+        if not cut:
             width = record.output[1 if axis == 1 and len(record.output) == 4 else -1]
             self._add(_join(base, "attn"), "attn", path, width, owner, axis=axis, heads=heads)
-        projection = output_projection(self.modules[path])
-        values = self.found[-1][1] if self.found else None
-        if projection is None or heads is None or values is None:
-            return
-        entry = self.probe.first(_join(path, projection))
-        source = next((site for _, site in reversed(self.found) if site.name == _join(base, "q")), None)
-        if entry is None or entry.input is None or source is None:
-            return
-        axis = 1 if _channel_axis(self.modules[_join(path, projection)]) == 1 and len(entry.input) == 4 else -1
-        width = entry.input[axis]
-        site = None
-        if source.point.order is None or entry.input[0] == self.probe.batch:
-            site = self._add(
-                _join(base, "attn_heads"), "attn", entry.path, width, owner, when="input", axis=axis % 4, heads=heads
-            )
-        elif _tokens(entry.input, axis % 4) * entry.input[0] == self._raw_tokens(source):
-            layout = "NLC" if len(entry.input) == 3 else "NHWC"
-            point = TapPoint("input", order=source.point.order)
-            site = Site(
-                _join(base, "attn_heads"), "attn", entry.path, width, layout, source.prefix_tokens, source.grid, -1, heads, point
-            )
-            self.found.append((entry.started, site))
-            self._owners[site.name] = owner
+        elif not self._add_follower(base, owner, record, axis, heads) and order is not None and axis != 1:
+            if record.input is not None and record.input[:-1] == record.output[:-1]:  # samvit keeps its windows longer
+                entry = self.probe.calls[owner][0]
+                outer = self._layout(entry.input, None) if entry.input is not None else None
+                if outer is not None:
+                    layout = "NLC" if len(record.output) == 3 else "NHWC"
+                    self._keep(
+                        Site(_join(base, "attn"), "attn", path, record.output[-1], layout, outer[1], outer[2], -1, heads,
+                             TapPoint(order=order, clone=record.output_mutated)), record.finished, owner,
+                    )  # fmt: skip
+        self._add_heads(base, owner, path, heads, cut)
 
-    def _raw_tokens(self, site: Site) -> int:
-        record = self.probe.calls[site.module][0]
-        shape = record.input if site.point.when == "input" else record.output
-        assert shape is not None
-        return _tokens(shape, 1 if site.layout == "NCHW" else 3) * shape[0]
+    def _add_follower(self, base: str, owner: str, record: Call, axis: int | None, heads: int | None) -> bool:
+        """Read the attention branch where the block has undone its windows; False where it does so in no submodule."""
+        children = [name for name, _ in self.modules[owner].named_children() if _AFTER_ATTENTION.fullmatch(name)]
+        later = [call for call in (self.probe.first(_join(owner, name)) for name in children) if call is not None]
+        for call in sorted(later, key=lambda call: call.started):
+            if call.started < record.finished or call.input is None or call.input[0] != self.probe.batch:
+                continue
+            width = call.input[1 if axis == 1 else -1]
+            name = _join(base, "attn")
+            return self._add(name, "attn", call.path, width, owner, when="input", axis=axis, heads=heads) is not None
+        return False
+
+    def _add_heads(self, base: str, owner: str, path: str, heads: int | None, cut: bool) -> None:
+        projection = output_projection(self.modules[path])
+        source = next((site for _, site in reversed(self.found) if site.name == _join(base, "q")), None)
+        entry = self.probe.first(_join(path, projection)) if projection else None
+        if entry is None or entry.input is None or source is None or heads is None:
+            return
+        axis = 1 if _channel_axis(self.modules[entry.path]) == 1 and len(entry.input) == 4 else len(entry.input) - 1
+        name, width = _join(base, "attn_heads"), entry.input[axis]
+        if width % heads:
+            return
+        first = self.probe.calls[source.module][0]
+        raw = first.input if source.point.when == "input" else first.output
+        if source.point.order is not None and raw is not None and raw[:-1] == entry.input[:-1]:
+            layout = "NLC" if len(raw) == 3 else "NHWC"
+            point = TapPoint("input", order=source.point.order)
+            site = Site(name, "attn", entry.path, width, layout, source.prefix_tokens, source.grid, -1, heads, point)
+            self._keep(site, entry.started, owner)
+        elif not cut:
+            self._add(name, "attn", entry.path, width, owner, when="input", axis=axis if axis == 1 else 3, heads=heads)
+
+    def _keep(self, site: Site, time: int, owner: str) -> None:
+        self.found.append((time, site))
+        self._owners[site.name] = owner
+
+    def _plain(self, order: Tensor | None, shape: tuple[int, ...] | None) -> bool:
+        """True where tokens arrive in canonical order and without padding."""
+        if order is None or shape is None:
+            return True
+        count = _tokens(shape, None) * shape[0] // self.probe.batch
+        return order.numel() == count and torch.equal(order, torch.arange(count))
 
     # -- any other submodule --------------------------------------------------------------------
 
@@ -405,7 +438,9 @@ class _Finder:
         """Make a site of any submodule that returns one tensor in a layout that can be told."""
         record = self.probe.calls[path][0]
         if record.output is None:
-            raise VitvisError(f"site '{path}': this submodule of {self.name} does not return one tensor; tap one inside it")
+            raise VitvisError(
+                f"site '{path}': this submodule of {self.name} does not return one tensor; tap one inside it"
+            )
         axis = _channel_axis(self.modules[path]) if not any(True for _ in self.modules[path].children()) else None
         layout = self._layout(record.output, axis)
         if layout is None:
@@ -414,9 +449,9 @@ class _Finder:
                 f"windows or no patches; sites that can be tapped: python -m vitvis.sites model={self.name}"
             )
         order = None
-        if layout[0] == "NLC":
-            unrolled = unrolled_order(self.model, record.output[1])
-            order = unrolled[0] if unrolled and "blocks" in path else None
+        unrolled = unrolled_order(self.model, record.output)
+        if unrolled is not None and (layout[0] == "NLC" or len(record.output) == 4) and self._in_blocks(path):
+            order, layout = unrolled[0], ("NLC" if len(record.output) == 3 else "NHWC", 0, unrolled[1])
         width = record.output[1 if layout[0] == "NCHW" else -1]
         point = TapPoint(order=order, clone=record.output_mutated)
         depth = self._depth(path, record.finished)

@@ -43,7 +43,11 @@ def _sequence(tokens: int, image_size: tuple[int, int], prefixes: Iterable[int])
 
 
 def read_layout(
-    shape: tuple[int, ...], batch: int, image_size: tuple[int, int], prefix_tokens: int = 0, channel_axis: int | None = None
+    shape: tuple[int, ...],
+    batch: int,
+    image_size: tuple[int, int],
+    prefix_tokens: int = 0,
+    channel_axis: int | None = None,
 ) -> Layout | None:
     """Tell the layout of an activation by its shape.
 

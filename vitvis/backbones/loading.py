@@ -19,6 +19,10 @@ __all__ = ["load_backbone"]
 _HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+
+
 def _bundled_names() -> list[str]:
     try:
         from vitvis.bundled import BUNDLED
@@ -30,10 +34,18 @@ def _bundled_names() -> list[str]:
 def _check_name(name: str) -> None:
     import timm
 
-    if name.startswith(_HUB_PREFIXES) or timm.is_model(name.split(".")[0]):
+    if name.startswith(_HUB_PREFIXES):
         return
-    known = timm.list_models() + _bundled_names()
-    raise VitvisError(f"no model '{name}' in timm {timm.__version__}{nearest(name, known)} list them with timm.list_models('*vit*')")
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        hint = nearest(name, timm.list_models() + _bundled_names()) or ";"
+        raise VitvisError(
+            f"no model '{name}' in timm {timm.__version__}{hint} list them with timm.list_models('*vit*')"
+        )
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        hint = nearest(tag, tags) or ";"
+        raise VitvisError(f"no weights '{tag}' of {architecture} in timm{hint} tags: {', '.join(tags[:6]) or 'none'}")
 
 
 def _create(name: str, image_size: tuple[int, int] | None, kwargs: dict[str, Any]) -> nn.Module:
@@ -48,7 +60,9 @@ def _create(name: str, image_size: tuple[int, int] | None, kwargs: dict[str, Any
             if "img_size" not in str(error):  # convolutional models take any size and no such argument
                 raise VitvisError(f"model {name}: {error}") from error
         except (AssertionError, ValueError, RuntimeError) as error:
-            raise VitvisError(f"model {name} can't be built for {image_size[0]} x {image_size[1]} px: {error}") from error
+            raise VitvisError(
+                f"model {name} can't be built for {image_size[0]} x {image_size[1]} px: {error}"
+            ) from error
     try:
         return timm.create_model(name, pretrained=False, **kwargs)
     except TypeError as error:
@@ -146,9 +160,11 @@ def _offline_safe(build: Any, name: str) -> nn.Module:
         except VitvisError:
             raise
         except Exception as error:  # noqa: BLE001  # the hub client raises a dozen unrelated types
-            first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+            reason = (
+                "no network, and not in the local cache" if "LocalEntry" in type(error).__name__ else _first_line(error)
+            )
             raise VitvisError(
-                f"can't get the weights of {name} from the hub ({type(error).__name__}: {first}); "
+                f"can't get the weights of {name} from the hub ({reason}); "
                 f"use weights=FILE, weights=none, or a bundled model: {names}"
             ) from error
 
@@ -219,7 +235,7 @@ def _check_size(backbone: Backbone) -> None:
         rows, columns = backbone.image_size
         own = (getattr(backbone.model, "pretrained_cfg", None) or {}).get("input_size")
         hint = f"; its own size is {own[1]} x {own[2]}" if own else ""
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        reason = _first_line(error)
         raise VitvisError(f"{backbone.name} does not take images of {rows} x {columns} px ({reason}){hint}") from error
 
 

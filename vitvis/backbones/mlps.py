@@ -44,7 +44,9 @@ def _size(layer: nn.Module | None) -> tuple[int, int] | None:
     weight = getattr(layer, "weight", None)
     if layer is None or weight is None:
         inner = [_size(child) for child in layer.children()] if layer is not None else []
-        sizes = [size for size in inner if size is not None]  # ConvNorm and the like: one layer with weights, and a norm
+        sizes = [
+            size for size in inner if size is not None
+        ]  # ConvNorm and the like: one layer with weights, and a norm
         return sizes[0] if len(sizes) == 1 else None
     if not isinstance(layer, (nn.Linear, nn.Conv2d)) and weight.ndim not in (2, 4):
         return None

@@ -74,7 +74,11 @@ def _meta_copy(model: nn.Module) -> nn.Module:
         memo[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
     for buffer in model.buffers():
         memo[id(buffer)] = torch.empty_like(buffer, device="meta")
-    return copy.deepcopy(model, memo).to("meta")
+    twin = copy.deepcopy(model, memo).to("meta")
+    for module in twin.modules():  # the caller's hooks are about real tensors
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    return twin
 
 
 def _record(model: nn.Module, images: Tensor) -> Probe:

@@ -41,9 +41,7 @@ class Unit:
         return f"{'-' if self.sign < 0 else ''}{self.site}{file}:{self.index}"
 
 
-def parse_units(
-    addresses: str | list[str] | tuple[str, ...], sites: Mapping[str, Site], seed: int = 0
-) -> list[Unit]:
+def parse_units(addresses: str | list[str] | tuple[str, ...], sites: Mapping[str, Site], seed: int = 0) -> list[Unit]:
     """Turn addresses into units.
 
     Args:
@@ -160,4 +158,3 @@ def read_units(activations: Tensor, units: list[Unit], site: Site) -> Tensor:
         rows.append(row)
     matrix = torch.stack(rows, dim=1).to(activations)
     return activations @ matrix * sign
-

@@ -70,7 +70,12 @@ def classes_in(name: str, state: Mapping[str, Tensor]) -> int | None:
     weight = stripped.get(f"{first}.weight")
     if weight is not None:
         return int(weight.shape[0])
-    original = ("head.weight", "fc.weight", "classifier.weight", "head.fc.weight")  # other projects' names, converted later
+    original = (
+        "head.weight",
+        "fc.weight",
+        "classifier.weight",
+        "head.fc.weight",
+    )  # other projects' names, converted later
     return None if any(key in stripped for key in original) else 0
 
 

@@ -6,6 +6,7 @@ passing the numbers through, and the numbers are read where its attention takes 
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -29,7 +30,19 @@ def _numbers(shape: tuple[int, ...], layout: str, device: torch.device) -> Tenso
 
 
 def _is_norm(name: str, module: nn.Module) -> bool:
-    return "norm" in type(module).__name__.lower() and not any(True for _ in module.children()) or name.startswith("norm")
+    return (
+        "norm" in type(module).__name__.lower() and not any(True for _ in module.children()) or name.startswith("norm")
+    )
+
+
+def _twin(block: nn.Module) -> nn.Module:
+    """Copy a block without its weights and without the caller's hooks, which are not to see numbered tokens."""
+    shared = {id(tensor): tensor for tensor in (*block.parameters(), *block.buffers())}
+    twin = copy.deepcopy(block, shared)
+    for module in twin.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    return twin
 
 
 def trace_order(
@@ -54,6 +67,9 @@ def trace_order(
         `[N]`: index into the target's flattened tokens of one image, for each of the block's N row-major tokens;
         None where the tokens are not merely reordered and padded.
     """
+    path = next(name for name, module in block.named_modules() if module is target)
+    block = _twin(block)
+    target = block.get_submodule(path)
     device = next((p.device for p in block.parameters()), torch.device("cpu"))
     shape = tuple(args[0].shape)
     tokens = _numbers(shape, layout, device)
@@ -63,8 +79,16 @@ def trace_order(
     def real(value: Any) -> Any:
         return torch.zeros(value.shape, dtype=value.dtype, device=device) if isinstance(value, Tensor) else value
 
+    sequence = torch.arange(1, batch * count + 1, device=device).float().reshape(batch, count, 1)
+
     def pass_on(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
-        return tokens if inputs[0].shape == tokens.shape else inputs[0]
+        """Norms see tokens before or inside the windows: before, they hand out fresh numbers."""
+        given = inputs[0]
+        if given.shape == tokens.shape:
+            return tokens
+        if given.ndim == 3 and tuple(given.shape[:2]) == (batch, count):
+            return sequence.expand(given.shape)
+        return given
 
     def arrive(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         raise _Reached(inputs[0])
@@ -105,16 +129,21 @@ def _invert(received: Tensor, count: int) -> Tensor | None:
     return orders[0].cpu() if all(torch.equal(orders[0], other) for other in orders) else None
 
 
-def unrolled_order(model: nn.Module, tokens: int) -> tuple[Tensor, tuple[int, int]] | None:
-    """Undo Hiera's mask-unit order with the model's own `reroll`.
+def unrolled_order(model: nn.Module, shape: tuple[int, ...]) -> tuple[Tensor, tuple[int, int]] | None:
+    """Undo orders that a model keeps over many blocks: Hiera's mask units, NesT's image blocks.
 
     Args:
-        model: a timm Hiera.
-        tokens: number of tokens of the site, which tells the stage.
+        model: a timm model; each family's own inverse is used.
+        shape: of the raw activation, which tells the stage.
 
     Returns:
         The order as in `trace_order`, and the grid; None for other models or where no order needs undoing.
     """
+    if len(shape) == 4:
+        return _nested_order(model, shape)
+    if len(shape) != 3:
+        return None
+    tokens = shape[1]
     reroll = getattr(model, "reroll", None)
     schedule = getattr(reroll, "schedule", None)
     if not isinstance(reroll, nn.Module) or not isinstance(schedule, dict):
@@ -125,3 +154,15 @@ def unrolled_order(model: nn.Module, tokens: int) -> tuple[Tensor, tuple[int, in
             order = reroll(numbers, block).reshape(-1).long()
             return order, (int(size[0]), int(size[1]))
     return None
+
+
+def _nested_order(model: nn.Module, shape: tuple[int, ...]) -> tuple[Tensor, tuple[int, int]] | None:
+    """Undo NesT's `[B, blocks, tokens of a block, C]`."""
+    if type(model).__name__ != "Nest":
+        return None
+    from timm.models.nest import deblockify
+
+    side = round(shape[2] ** 0.5)
+    numbers = torch.arange(shape[1] * shape[2]).reshape(1, shape[1], shape[2], 1)
+    rows = deblockify(numbers, side)
+    return rows.reshape(-1), (int(rows.shape[1]), int(rows.shape[2]))

@@ -1,0 +1,130 @@
+"""One family after another: layouts, widths, values and gradients, against the models' own weights and calls."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from architectures import ARCHITECTURES
+from torch import Tensor, nn
+
+from vitvis.backbones import Backbone, Tap, load_backbone
+
+PER_HEAD = {"LevitDistilled", "Levit", "TinyVit"}  # fused weights hold [head][q | k | v]
+
+
+def build(name: str) -> Backbone:
+    size, kwargs, _ = ARCHITECTURES[name]
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        backbone = load_backbone(name, "none", size, **kwargs)
+    for parameter in backbone.parameters():  # zero biases, layer scales near zero and zero gates would hide mistakes
+        if parameter.ndim <= 1 or float(parameter.abs().max()) < 1e-3:
+            parameter.data.add_(0.1 * torch.randn_like(parameter))
+    return backbone
+
+
+def linear_calls(monkeypatch: pytest.MonkeyPatch, backbone: Backbone, images: Tensor) -> list[tuple[Any, ...]]:
+    """Every use of a weight matrix in a plain forward pass: (weight, input, bias)."""
+    calls: list[tuple[Any, ...]] = []
+    original: Callable[..., Tensor] = nn.functional.linear
+
+    def spy(value: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        calls.append((weight, value.detach(), bias))
+        return original(value, weight, bias)
+
+    with monkeypatch.context() as patch, torch.no_grad():
+        patch.setattr(nn.functional, "linear", spy)
+        backbone(images)
+    return calls
+
+
+def sorted_tokens(tokens: Tensor) -> Tensor:
+    """Tokens of all images in an order of their own, so that only their values are compared."""
+    flat = tokens.reshape(-1, tokens.shape[-1])
+    key = flat.double() @ torch.linspace(1, 2, flat.shape[1], dtype=torch.float64)
+    return flat[key.argsort()]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_sites_agree_with_the_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = build(name)
+    sites = backbone.sites
+    assert {site.kind for site in sites.values()} == set(ARCHITECTURES[name][2].split())
+    images = torch.rand(2, 3, *backbone.image_size, requires_grad=True)
+    with Tap(backbone, list(sites)) as tap:
+        read = tap(images)
+    for key, site in sites.items():
+        assert read[key].shape == (2, site.tokens, site.width), key
+        assert read[key].isfinite().all(), key
+    check_widths(backbone)
+    check_projections(backbone, read, linear_calls(monkeypatch, backbone, images.detach()))
+    check_gradients(backbone, read, images)
+
+
+def check_widths(backbone: Backbone) -> None:
+    """Hidden widths are those of the matrix that comes next."""
+    weights = dict(backbone.model.named_parameters())
+    for site in backbone.sites.values():
+        if site.kind == "mlp":
+            base = site.module.rpartition(".")[0].removesuffix(".bn2")
+            outs = [weights.get(f"{base}.{end}.weight") for end in ("fc2", "conv_pwl", "ln2.linear", "fc2.conv")]
+            out = next(weight for weight in outs if weight is not None)
+            gated = "GatedMlp" in type(backbone.model.get_submodule(base)).__name__
+            assert site.width == out.shape[1] * (2 if gated else 1), site.name
+        if site.kind == "head":
+            assert site.width == backbone.num_classes
+
+
+def check_projections(backbone: Backbone, read: dict[str, Tensor], calls: list[tuple[Any, ...]]) -> None:
+    """q, k and v are products of the weights and the very inputs that the model gave them."""
+    checked = 0
+    for site in backbone.sites.values():
+        if site.kind not in "qkv" or site.point.call:
+            continue
+        linear = site.point.linear
+        path = f"{site.module}.{linear[0]}" if linear else f"{site.module}.weight"
+        weight = dict(backbone.model.named_parameters()).get(path)
+        if weight is None or weight.ndim != 2:
+            continue
+        uses = [(value, bias) for used, value, bias in calls if used is weight]
+        if not uses:
+            continue
+        value, bias = uses[0]
+        product = value @ weight.T + (0 if bias is None else bias)
+        if linear is None and type(backbone.model).__name__ not in PER_HEAD:
+            leaf = site.module.rpartition(".")[2]
+            parts = {"qkv": "qkv", "kv": "kv", "qk": "qk"}.get(leaf, site.kind)
+            product = product.chunk(len(parts), -1)[parts.index(site.kind)]
+        elif linear is not None:
+            product = product.chunk(3, -1)["qkv".index(site.kind)]
+        else:
+            attention = backbone.model.get_submodule(site.module.rpartition(".")[0])
+            sizes = [attention.key_dim, attention.key_dim, attention.val_dim]
+            heads = product.unflatten(-1, (attention.num_heads, -1)).split(sizes, -1)
+            product = heads["qkv".index(site.kind)].flatten(-2)
+        found = read[site.name].detach()
+        if product.reshape(-1, product.shape[-1]).shape == found.reshape(-1, found.shape[-1]).shape:
+            torch.testing.assert_close(sorted_tokens(found), sorted_tokens(product), atol=1e-5, rtol=1e-4)
+        else:  # padding fills windows: each token must be among those of the model
+            gaps = torch.cdist(found.flatten(0, 1), product.reshape(-1, product.shape[-1]))
+            assert gaps.min(dim=1).values.max() < 1e-2, site.name
+        checked += 1
+    kinds = ARCHITECTURES[backbone.name][2]
+    assert checked or " k " not in kinds or backbone.name.startswith("levit")
+
+
+def check_gradients(backbone: Backbone, read: dict[str, Tensor], images: Tensor) -> None:
+    """The gradient of every kind reaches the image."""
+    seen: set[str] = set()
+    for site in reversed(backbone.sites.values()):
+        if site.kind in seen or site.kind == "q" and site.name.startswith("attn_pool"):
+            continue
+        seen.add(site.kind)
+        (gradient,) = torch.autograd.grad(read[site.name].square().sum(), images, retain_graph=True)
+        assert gradient.isfinite().all() and gradient.abs().sum() > 0, site.name
+    assert all(parameter.grad is None for parameter in backbone.parameters())
