@@ -1,0 +1,19 @@
+"""Augmentations: random changes of the copies of an image, one draw for all images."""
+
+from .affine import Affine
+from .base import Augmentation, Draw
+from .kornia_any import KorniaAugmentation
+from .paper import ColorShift, CyclicShift, GaussianNoise
+from .pipeline import Augmentations, make_augmentations
+
+__all__ = [
+    "Affine",
+    "Augmentation",
+    "Augmentations",
+    "ColorShift",
+    "CyclicShift",
+    "Draw",
+    "GaussianNoise",
+    "KorniaAugmentation",
+    "make_augmentations",
+]

@@ -1,0 +1,47 @@
+"""What an augmentation is: a draw for one copy, and its replay on all images."""
+
+from __future__ import annotations
+
+from torch import Generator, Tensor
+
+__all__ = ["Augmentation", "Draw"]
+
+#: The random numbers of one copy, by name; stacked for replay.
+Draw = dict[str, Tensor]
+
+
+class Augmentation:
+    """One random change of copies of images, split into the draw and the replay.
+
+    The split is what keeps an image independent of its neighbours: a draw knows the copy and not the image, and the
+    replay does to every image the same.
+
+    Attributes:
+        name: part of the key of its draws, so that switching one augmentation off leaves the draws of others alone.
+        shared: one draw serves all copies of a step.
+    """
+
+    name = "augmentation"
+    shared = False
+
+    def draw(self, size: tuple[int, int], progress: float, generator: Generator) -> Draw:
+        """Draw the random numbers of one copy, on the CPU.
+
+        Args:
+            size: rows and columns of the image.
+            progress: share of the steps that are done, 0..1.
+            generator: the only source of randomness.
+        """
+        raise NotImplementedError
+
+    def apply(self, copies: Tensor, draws: Draw) -> Tensor:
+        """Change copies.
+
+        Args:
+            copies: `[U, A, 3, H, W]`.
+            draws: each `[U or 1, A, ...]` on the device of `copies`.
+
+        Returns:
+            `[U, A, 3, H, W]`.
+        """
+        raise NotImplementedError
