@@ -1,3 +1,49 @@
-"""vitvis shows what the units of a vision model look for."""
+"""vitvis shows what the units of a vision model look for.
+
+`import vitvis` is cheap: torch, timm and Lightning come with the first name that is used. `vitvis.fit` is a module that
+can be called, since `python -m vitvis.fit` and `vitvis.fit(cfg)` want the same name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ActivationMaximization",
+    "FitSettings",
+    "Tap",
+    "UnitDataModule",
+    "VitvisError",
+    "__version__",
+    "fit",
+    "load_backbone",
+    "parse_units",
+    "read_records",
+]
+
+_HOMES = {
+    "ActivationMaximization": "vitvis.synthesis.module",
+    "FitSettings": "vitvis.config.fit",
+    "Tap": "vitvis.backbones",
+    "UnitDataModule": "vitvis.synthesis.datamodule",
+    "VitvisError": "vitvis.errors",
+    "load_backbone": "vitvis.backbones",
+    "parse_units": "vitvis.backbones",
+    "read_records": "vitvis.runs",
+}
+_ENTRY_POINTS = ("fit", "sites", "search", "evaluate", "sweep", "atlas")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _ENTRY_POINTS:
+        return importlib.import_module(f"vitvis.{name}")
+    raise AttributeError(f"module 'vitvis' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ENTRY_POINTS})

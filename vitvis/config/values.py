@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin
 
 from vitvis.errors import VitvisError
 
-__all__ = ["coerce", "describe", "group_of", "is_null", "members", "split_list", "split_units"]
+__all__ = ["coerce", "describe", "flatten", "group_of", "is_null", "members", "split_list", "split_units"]
 
 _NULLS = {"none", "null", "~", ""}
 _TRUE = {"true", "yes", "on", "1"}
@@ -214,3 +214,21 @@ def _closes_at_end(text: str) -> bool:
 def _unquote(text: str) -> str:
     text = text.strip()
     return text[1:-1] if len(text) >= 2 and text[0] in _QUOTES and text[-1] == text[0] else text
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return nested settings as overrides `a.b=c` that read back as the same values."""
+    found: list[str] = []
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            found += flatten(value, f"{name}.")
+        elif not isinstance(value, Mapping):
+            found.append(f"{name}={_write(value)}")
+    return found
+
+
+def _write(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_write(item) for item in value)}]"
+    return "null" if value is None else str(value)

@@ -74,10 +74,10 @@ def command_line() -> str:
 
 
 def difference(old: Any, new: Any, name: str = "") -> str | None:
-    """Return `"optim.lr 0.05, now 0.1"` for the first place where two plain values differ, or None."""
+    """Return `"optim.lr was 0.05, now 0.1"` for the first value of `new` that `old` has otherwise, or None."""
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(key for key in new if key not in old)]:
-            found = difference(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+        for key, value in new.items():
+            found = difference(old.get(key), value, f"{name}.{key}" if name else str(key))
             if found:
                 return found
         return None

@@ -73,8 +73,9 @@ class Fit:
         if settings.trainer.threads:
             torch.set_num_threads(settings.trainer.threads)
         arguments = trainer_arguments(settings.trainer)
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng(devices=[]):
             warnings.simplefilter("always", UserWarning)
+            torch.manual_seed(0)  # random weights are to be the same ones on every rank and after a restart
             self.backbone: Backbone = load_backbone(settings.model, settings.weights, _size(settings.image_size))
         self.warnings = [str(item.message) for item in caught if settings.model in str(item.message)]
         self.units: list[Unit] = parse_units(settings.units, self.backbone.sites, seed=settings.seeds[0])
@@ -112,7 +113,9 @@ class Fit:
             if self.primary:
                 for warning in self.warnings:
                     logging.getLogger("vitvis").warning(warning)
-            loggers = build_loggers(self.settings.logger, self.path, to_container(self.settings)) if self.primary else []
+            loggers = (
+                build_loggers(self.settings.logger, self.path, to_container(self.settings)) if self.primary else []
+            )
             try:
                 self._fit(folder, chunks, loggers, callbacks)
                 if self.primary:
@@ -170,7 +173,8 @@ class Fit:
         described |= {name: {key: getattr(site, key) for key in kept} for name, site in sites.items()}
         identity = self._identity()
         details = {
-            "backbone": identity["backbone"] | {"sites": sorted(described.values(), key=lambda site: site["depth"])},
+            "backbone": identity["backbone"]
+            | {"weights": self.backbone.weights, "sites": sorted(described.values(), key=lambda site: site["depth"])},
             "units": list(addresses),
             "seeds": sorted({*before.get("seeds", []), *self.settings.seeds}),
             "chunk": self.chunk_size,
@@ -192,7 +196,6 @@ class Fit:
         return {
             "backbone": {
                 "name": backbone.name,
-                "weights": backbone.weights,
                 "weights_id": backbone.weights_id,
                 "image_size": list(backbone.image_size),
             },
@@ -203,6 +206,7 @@ class Fit:
     def _text(self, address: str, seed: int) -> dict[str, str]:
         """Return the text chunks of one PNG; `settings` alone is enough to make it again."""
         settings = to_container(self.settings) | {"units": [address], "seeds": [seed], "out": None, "recipe": None}
+        settings |= {"trainer": {"precision": str(self.trainer.precision)}, "logger": {}}  # not how many did it
         return {
             "unit": address,
             "backbone": self.backbone.name,

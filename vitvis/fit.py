@@ -1,0 +1,105 @@
+"""`python -m vitvis.fit`: optimise an image for any unit of any timm model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitvis.config.core import merge, parse
+from vitvis.config.fit import FitSettings
+from vitvis.errors import VitvisError, run_main
+
+if TYPE_CHECKING:
+    from vitvis.synthesis.engine import Fit
+
+__all__ = ["fit", "main"]
+
+DESCRIPTION = (
+    "Optimise an image for each unit that is asked for, and leave a folder with the images, a record of each, and a "
+    "contact sheet. The same command run again does only what is missing. --from-png FILE makes one image of a "
+    "run again, from what its PNG says, and compares the two."
+)
+EXAMPLES = (
+    "python -m vitvis.fit",
+    "python -m vitvis.fit model=vit_base_patch16_224 units='blocks.*.mlp:0-7'",
+    "python -m vitvis.fit --config configs/ghiasi2022.yaml weights=FILE trainer.devices=8",
+    "python -m vitvis.fit --from-png out/RUN/images/blocks.4.mlp/17_s0.png out=again",
+)
+
+
+def fit(
+    cfg: FitSettings | Mapping[str, Any] | list[str] | str | Path | None = None, /, **settings: Any
+) -> list[dict[str, Any]]:
+    """Optimise images for units; `vitvis.fit(...)` is this function.
+
+    Args:
+        cfg: Settings, a mapping of them, a list of `a.b=c`, or a YAML file.
+        settings: Single settings laid over `cfg`: `vitvis.fit(model="vit_tiny_patch16_224", units="head:207")`.
+
+    Returns:
+        One record a unit and seed, those that the folder held already among them.
+
+    Raises:
+        VitvisError: settings that can't be followed.
+    """
+    from vitvis.synthesis.engine import run_fit
+
+    layers = [layer for layer in (cfg, settings) if layer]
+    return run_fit(merge(FitSettings, *layers)).records
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return run_main(_main, argv)
+
+
+def _main(argv: list[str]) -> int:
+    argv, original = _from_png(argv)
+    settings = parse(FitSettings, argv, prog="python -m vitvis.fit", description=DESCRIPTION, examples=EXAMPLES)
+    logging.basicConfig(format="vitvis: %(message)s", level=logging.WARNING)
+    from vitvis.synthesis.engine import run_fit
+    from vitvis.synthesis.report import compare, report
+
+    done: Fit = run_fit(settings)
+    if done.primary:
+        print(report(done) if original is None else compare(original, done))
+    return 0
+
+
+def _from_png(argv: list[str]) -> tuple[list[str], Path | None]:
+    """Replace `--from-png FILE` by the settings that the file carries."""
+    found = next((index for index, text in enumerate(argv) if text.partition("=")[0] == "--from-png"), None)
+    if found is None:
+        return argv, None
+    from vitvis.config.values import flatten
+    from vitvis.runs.files import read_png_text
+
+    _, equals, name = argv[found].partition("=")
+    rest = argv[found + 1 :]
+    if not equals:
+        if not rest:
+            raise VitvisError("--from-png needs a file: --from-png FILE.png")
+        name, rest = rest[0], rest[1:]
+    text = read_png_text(name)
+    if "settings" not in text:
+        raise VitvisError(f"{name}: carries no settings, so it is no image of vitvis.fit")
+    settings = json.loads(text["settings"]) | {"out": f"out/again-{Path(name).stem}"}
+    return [*flatten(settings), *argv[:found], *rest], Path(name)
+
+
+class _Callable(types.ModuleType):
+    """The type of this module: `vitvis.fit` names both the module and, by the README, a function."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        return fit(*args, **kwargs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+
+sys.modules[__name__].__class__ = _Callable
