@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from vitvis.config.core import parse
 from vitvis.config.evaluate import EvaluateSettings
 from vitvis.errors import run_main
@@ -36,11 +38,12 @@ def main(argv: list[str]) -> int:
 
         from vitvis.evaluation.report import to_terminal
 
-        console = Console()
+        console = Console(width=None if sys.stdout.isatty() else 120)
         about = results["about"]
         console.print(f"{about['images']} images of {about['data']}, {about['skipped']} skipped", highlight=False)
         for table in to_terminal(results):
             console.print(table)
+        console.print("± is half of the 95 % interval, its wider side; results.md has both ends", style="dim")
         console.print(f"results in {results['out']}", highlight=False, soft_wrap=True)
     return 0
 

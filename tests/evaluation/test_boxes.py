@@ -48,7 +48,7 @@ def test_sides_beyond_the_image_are_cut():
 
 @pytest.mark.parametrize("sides", [(5, 5, 5, 9), (5, 5, 9, 5), (9, 1, 3, 4), (0, 0, float("nan"), 4)])
 def test_degenerate_boxes(sides):
-    assert is_degenerate(Box("", *sides)) and not boxes_mask([Box("", *sides)], (12, 12)).any()
+    assert is_degenerate(Box("", *sides))
 
 
 def test_polygon_of_a_rectangle_is_the_rectangle():
@@ -87,3 +87,9 @@ def test_masks_of_another_size_are_fitted():
     mask = np.array([[True, False], [False, True]])
     fitted = fit_mask(mask, (4, 6))
     assert fitted[:2, :3].all() and fitted[2:, 3:].all() and fitted.sum() == 12
+
+
+def test_ends_that_are_said_to_be_inclusive_make_a_box_of_one_pixel():
+    box = Box("", 5, 5, 5, 9)
+    assert not is_degenerate(box, one_pixel=True) and boxes_mask([box], (12, 12)).sum() == 5
+    assert is_degenerate(Box("", 6, 5, 5, 9), one_pixel=True) and not boxes_mask([Box("", 6, 5, 5, 9)], (12, 12)).any()

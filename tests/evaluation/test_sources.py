@@ -135,7 +135,7 @@ def test_parquet_with_box_columns(tmp_path):
         "image": [encoded(solid(level)) for level in (10, 20)] + [encoded(solid(30))[:40], encoded(solid(40)), b""],
         "label": [0, 1, 1, 0, None],
         "wnid": [TENCH, GOLDFISH, GOLDFISH, TENCH, None],
-        "xmin": [0, 4, 0, 7, 0], "ymin": [0, 4, 0, 3, 0], "xmax": [3, 15, 3, 7, 3], "ymax": [1, 15, 3, 9, 3],
+        "xmin": [0, 4, 0, 7, 0], "ymin": [0, 4, 0, 3, 0], "xmax": [3, 15, 3, 6, 3], "ymax": [1, 15, 3, 9, 3],
     }  # fmt: skip
     pq.write_table(pa.table(rows), tmp_path / "val.parquet")
     source = open_source(str(tmp_path / "val.parquet"))

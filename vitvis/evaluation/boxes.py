@@ -60,10 +60,18 @@ def parse_voc(text: str | bytes) -> Annotation:
     return Annotation(width, height, tuple(boxes))
 
 
-def is_degenerate(box: Box) -> bool:
-    """Say whether a box has no area (a side of at most nothing) or a side that is no finite number."""
+def is_degenerate(box: Box, *, one_pixel: bool = False) -> bool:
+    """Say whether a box has no area, or a side that is no finite number.
+
+    Args:
+        box: The box.
+        one_pixel: Whether a box whose ends are the same pixel is one pixel wide, because the data says that both ends
+            are inclusive; in VOC files, which do not say, such a box is an accident.
+    """
     finite = all(map(math.isfinite, (box.xmin, box.ymin, box.xmax, box.ymax)))
-    return not finite or box.xmax <= box.xmin or box.ymax <= box.ymin
+    if not finite or box.xmax < box.xmin or box.ymax < box.ymin:
+        return True
+    return not one_pixel and (box.xmax == box.xmin or box.ymax == box.ymin)
 
 
 def boxes_mask(
@@ -75,7 +83,7 @@ def boxes_mask(
     than the annotated one, and every pixel it touches belongs to it.
 
     Args:
-        boxes: Boxes in pixels of the annotated image; degenerate ones draw nothing.
+        boxes: Boxes in pixels of the annotated image; those with an end before their start draw nothing.
         size: `(height, width)` of the decoded image.
         annotated: `(height, width)` the boxes refer to; that of the decoded image where None.
 
@@ -86,7 +94,7 @@ def boxes_mask(
     scale_y, scale_x = height / (annotated[0] or height), width / (annotated[1] or width)
     mask = np.zeros(size, dtype=bool)
     for box in boxes:
-        if is_degenerate(box):
+        if is_degenerate(box, one_pixel=True):
             continue
         left, top = math.floor(box.xmin * scale_x + 1e-6), math.floor(box.ymin * scale_y + 1e-6)
         right, bottom = math.ceil((box.xmax + 1) * scale_x - 1e-6), math.ceil((box.ymax + 1) * scale_y - 1e-6)

@@ -32,12 +32,15 @@ def clean(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def cell(row: Row, metric: str, *, signed: bool = False) -> str:
-    """Return a number with its interval: `61.24 [60.28, 62.21]`."""
+def cell(row: Row, metric: str, *, signed: bool = False, short: bool = False) -> str:
+    """Return a number with its interval: `61.24 [60.28, 62.21]`, in short `61.2 ±1.0` (the wider side)."""
     value, low, high = (row.get(key) for key in (metric, f"{metric}_low", f"{metric}_high"))
     if value is None or not math.isfinite(value):
         return "-"
     sign = "+" if signed else ""
+    if short:
+        spread = "" if low is None or not math.isfinite(low) else f" ±{max(high - value, value - low):.1f}"
+        return f"{value:{sign}.1f}{spread}"
     text = f"{value:{sign}.2f}"
     return text if low is None or not math.isfinite(low) else f"{text} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
@@ -46,12 +49,15 @@ def _metrics(rows: Sequence[Row]) -> list[str]:
     return [metric for metric in _LABELS if any(row.get(metric) is not None for row in rows)]
 
 
-def _table(rows: Sequence[Row], keys: Sequence[str], *, signed: bool = False) -> tuple[list[str], list[list[str]]]:
+def _table(
+    rows: Sequence[Row], keys: Sequence[str], *, signed: bool = False, short: bool = False
+) -> tuple[list[str], list[list[str]]]:
     keys = [key for key in keys if any(row.get(key) is not None for row in rows)]
     metrics = _metrics(rows)
     header = [*keys, *(_LABELS[metric] for metric in metrics)]
     body = [
-        [_word(row.get(key)) for key in keys] + [cell(row, metric, signed=signed) for metric in metrics] for row in rows
+        [_word(row.get(key)) for key in keys] + [cell(row, metric, signed=signed, short=short) for metric in metrics]
+        for row in rows
     ]
     return header, body
 
@@ -116,6 +122,7 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 def to_terminal(results: dict[str, Any]) -> list[Table]:
     """Return the main tables for a terminal."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     tables = []
@@ -123,9 +130,9 @@ def to_terminal(results: dict[str, Any]) -> list[Table]:
         rows = results.get(key) or []
         if not rows:
             continue
-        header, body = _table(rows, keys, signed=signed)
+        header, body = _table(rows, keys, signed=signed, short=True)
         numbers = len(_metrics(rows))
-        table = Table(title=title, title_justify="left", title_style="bold")
+        table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
         for index, name in enumerate(header):
             table.add_column(name, justify="right" if index >= len(header) - numbers else "left")
         for line in body:

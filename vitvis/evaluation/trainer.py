@@ -27,6 +27,7 @@ def make_trainer(settings: EvaluateTrainerSettings) -> Trainer:
     """
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning's, for torch to come
     warnings.filterwarnings("ignore", message=".*use_distributed_sampler.*")
     shared = TrainerSettings(
         accelerator=settings.accelerator,

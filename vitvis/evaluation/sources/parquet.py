@@ -25,7 +25,7 @@ _NAMES = ("image", "label", "wnid", "file", *_SIDES)
 class ParquetSource(Source):
     """Rows of `image` (bytes, or the struct with `bytes` that Hugging Face writes), `label` and `xmin ymin xmax ymax`.
 
-    Sides are pixels of the image, both ends inclusive, one number or a list a row. `wnid` and `file` are welcome. A
+    Sides are pixels of the image, both ends inclusive (the same pixel twice is one pixel), a number or a list a row. `wnid` and `file` are welcome. A
     `classes.tsv` (label, wnid, words) beside the file gives names. A folder is read as all its `SPLIT*.parquet`.
     """
 
@@ -56,7 +56,7 @@ class ParquetSource(Source):
                 self.skipped.append((files[row], "no label"))
                 continue
             boxes = self._row_boxes(row)
-            bad = sum(map(is_degenerate, boxes))
+            bad = sum(is_degenerate(box, one_pixel=True) for box in boxes)
             self.counts["degenerate boxes"] += bad
             if len(boxes) == bad:
                 self.skipped.append((files[row], "no usable box"))
