@@ -1,0 +1,149 @@
+"""Strips as in the work's figures: optimised image | best image | its map, and sheets of them.
+
+Maps are coloured with magma, which is uniform to the eye and reads in grey. All maps of a strip share one scale, from 0
+(or their smallest value, where that is negative throughout) to their largest, so that a weak image looks weak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+__all__ = ["colour_map", "overlay", "scale_of", "sheet", "strip"]
+
+_GAP = 4
+_CAPTION = 16
+_PAPER = (255, 255, 255)
+_INK = (40, 40, 40)
+
+
+@lru_cache(maxsize=4)
+def colour_map(name: str = "magma") -> np.ndarray:
+    """Return a colour map of matplotlib as uint8 `[256, 3]`."""
+    import matplotlib
+
+    return (matplotlib.colormaps[name](np.arange(256))[:, :3] * 255 + 0.5).astype(np.uint8)
+
+
+@lru_cache(maxsize=4)
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def scale_of(maps: np.ndarray) -> tuple[float, float]:
+    """Return the ends of the colour scale for maps `[n, rows, cols]`: 0 .. largest, or smallest .. largest below 0.
+
+    The ends differ, and NaN (a place without an image) does not count.
+    """
+    finite = np.asarray(maps, dtype=np.float32)
+    finite = finite[np.isfinite(finite)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    low = min(low, 0.0) if high <= 0 else 0.0
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def overlay(image: Image.Image, values: np.ndarray, scale: tuple[float, float], strength: float = 0.65) -> Image.Image:
+    """Lay a patch map over an image.
+
+    Args:
+        image: RGB.
+        values: `[rows, cols]`, one a patch; brought to the image's size by bilinear interpolation between the patches' centres.
+        scale: Values of the darkest and the brightest colour.
+        strength: 0 shows the (grey) image alone, 1 the map alone.
+
+    Returns:
+        RGB, of the image's size.
+    """
+    low, high = scale
+    unit = np.nan_to_num((np.asarray(values, dtype=np.float32) - low) / (high - low)).clip(0, 1)
+    large = Image.fromarray(unit, mode="F").resize(image.size, Image.Resampling.BILINEAR)
+    colours = colour_map()[(np.asarray(large) * 255 + 0.5).astype(np.uint8)].astype(np.float32)
+    grey = np.asarray(image.convert("L"), dtype=np.float32)[:, :, None]
+    return Image.fromarray((strength * colours + (1 - strength) * grey + 0.5).astype(np.uint8))
+
+
+def strip(
+    optimised: Image.Image | None,
+    images: Sequence[Image.Image],
+    maps: np.ndarray | None,
+    captions: Sequence[str],
+    *,
+    title: str = "",
+    side: int = 112,
+) -> Image.Image:
+    """Draw one unit: optimised image | best image | its map | next image | its map ...
+
+    Args:
+        optimised: The image made for the unit; left out when None.
+        images: Exemplars, best first.
+        maps: `[n, rows, cols]`, one an exemplar; left out when None.
+        captions: One an exemplar, such as its activation.
+        title: Stands above the first picture.
+        side: Height of a picture.
+
+    Returns:
+        RGB.
+    """
+    scale = scale_of(maps[: len(images)]) if maps is not None else (0.0, 1.0)
+    tiles: list[tuple[Image.Image, str]] = []
+    if optimised is not None:
+        tiles.append((_fit(optimised, side), "optimised"))
+    for place, image in enumerate(images):
+        picture = _fit(image, side)
+        tiles.append((picture, captions[place] if place < len(captions) else ""))
+        if maps is not None:
+            tiles.append((overlay(picture, maps[place], scale), "map"))
+    top = _CAPTION if title else 0
+    width = sum(tile.width for tile, _ in tiles) + _GAP * (len(tiles) + 1)
+    canvas = Image.new("RGB", (max(width, 60), top + side + _CAPTION + _GAP), _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    if title:
+        draw.text((_GAP, 2), title, fill=_INK, font=_font(11))
+    left = _GAP
+    for tile, caption in tiles:
+        canvas.paste(tile, (left, top + _GAP // 2))
+        draw.text((left, top + side + _GAP), _shorten(caption, tile.width), fill=_INK, font=_font(10))
+        left += tile.width + _GAP
+    return canvas
+
+
+def sheet(strips: Sequence[Image.Image], *, columns: int = 2, title: str = "") -> Image.Image:
+    """Lay strips out in columns below a title.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not strips:
+        raise ValueError("a sheet needs at least one strip")
+    columns = min(columns, len(strips))
+    width, height = max(item.width for item in strips), max(item.height for item in strips)
+    rows = -(-len(strips) // columns)
+    top = 26 if title else _GAP
+    canvas = Image.new("RGB", (columns * (width + 12) + _GAP, top + rows * (height + _GAP)), _PAPER)
+    if title:
+        ImageDraw.Draw(canvas).text((_GAP * 2, 5), title, fill=_INK, font=_font(14))
+    for number, item in enumerate(strips):
+        canvas.paste(item, (_GAP + number // rows * (width + 12), top + number % rows * (height + _GAP)))
+    return canvas
+
+
+def _fit(image: Image.Image, side: int) -> Image.Image:
+    """Bring an image to a height of `side`; small ones keep their pixels visible rather than blurred."""
+    image = image.convert("RGB")
+    width = max(1, round(image.width * side / image.height))
+    large = image.height * 2 >= side
+    return image.resize((width, side), Image.Resampling.LANCZOS if large else Image.Resampling.BICUBIC)
+
+
+def _shorten(text: str, width: int) -> str:
+    font = _font(10)
+    while text and font.getlength(text) > width:
+        text = text[:-2] + "…" if len(text) > 2 else ""
+        if text == "…":
+            return ""
+    return text
