@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitvis.config.core import setting
-from vitvis.config.values import split_units
+from vitvis.config.values import is_null, split_units
 
 __all__ = [
     "AffineSettings",
@@ -32,11 +32,11 @@ __all__ = [
 
 def parse_size(value: Any) -> Any:
     """Read an image size: `224` (square), `192x256` or `[192, 256]` (rows, columns)."""
-    if isinstance(value, str):
-        numbers = re.findall(r"\d+", value)
-        if len(numbers) == 2 and re.fullmatch(r"[\s\[\](),x\d]+", value):
-            return [int(number) for number in numbers]
-    return value
+    if isinstance(value, str) and re.fullmatch(r"[\s\[\](),x\d]+", value):
+        numbers = [int(number) for number in re.findall(r"\d+", value)]
+        if len(numbers) in (1, 2):
+            return numbers[0] if len(numbers) == 1 else numbers
+    return None if is_null(value) else value
 
 
 @dataclass
@@ -47,9 +47,13 @@ class ImageSettings:
                         "or one you registered")  # fmt: skip
     start: str = setting("noise", "noise (drawn by seed), or a picture file that is resized to the image")
     std: float = setting(0.01, "fourier: standard deviation of the starting coefficients", minimum=0)
-    decay: float = setting(1.0, "fourier, phase: amplitude falls as 1 / frequency ** decay; more is smoother", minimum=0)
+    decay: float = setting(
+        1.0, "fourier, phase: amplitude falls as 1 / frequency ** decay; more is smoother", minimum=0
+    )
     decorrelate: bool = setting(True, "fourier, phase: work in colours that are uncorrelated in photos")
-    magnitude: str | None = setting(None, "phase: folder of images whose mean spectrum is used; 1 / f ** decay when null")
+    magnitude: str | None = setting(
+        None, "phase: folder of images whose mean spectrum is used; 1 / f ** decay when null"
+    )
     contrast: float = setting(1.0, "phase: standard deviation of the image before the sigmoid", minimum=0)
 
 

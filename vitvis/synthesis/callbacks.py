@@ -18,7 +18,7 @@ from vitvis.synthesis.loggers import log_images
 from vitvis.synthesis.summary import summarize
 
 if TYPE_CHECKING:
-    from vitvis.synthesis.datamodule import Chunk
+    from vitvis.synthesis.chunks import Chunk
 
 __all__ = ["ImagesOverTime", "Progress", "Results", "image_path", "merge_metrics", "to_pictures"]
 

@@ -27,7 +27,8 @@ from vitvis.synthesis.callbacks import ImagesOverTime, Progress, Results, merge_
 from vitvis.synthesis.chunks import Chunk, plan_chunks
 from vitvis.synthesis.datamodule import UnitDataModule
 from vitvis.synthesis.loggers import build_loggers, close_loggers, log_images, log_summary
-from vitvis.synthesis.module import ActivationMaximization, choose_chunk
+from vitvis.synthesis.memory import choose_chunk
+from vitvis.synthesis.module import ActivationMaximization
 from vitvis.synthesis.recipe import recipe_of
 from vitvis.synthesis.summary import summarize
 
