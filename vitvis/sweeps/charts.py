@@ -165,9 +165,15 @@ def _scale(values: Sequence[Any]) -> tuple[dict[str, float], list[tuple[float, s
 
 def _positions(values: Sequence[Any]) -> tuple[dict[str, float], list[str] | None]:
     """Return the place of each value on an axis by its text, and tick labels when the axis is no scale of numbers."""
-    if is_numeric(values):
+    if is_numeric(values) and not _needs_steps(values):
         return {text_of(value): float(value) for value in values}, None
     return {text_of(value): float(i) for i, value in enumerate(values)}, [text_of(value) for value in values]
+
+
+def _needs_steps(values: Sequence[Any]) -> bool:
+    """Say whether 0 stands beside values of many sizes, which no scale shows."""
+    positive = [value for value in values if value > 0]
+    return len(positive) < len(values) and len(positive) > 1 and max(positive) / min(positive) > 20
 
 
 def _is_log(values: Sequence[Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vitvis.config.core import merge
@@ -22,8 +22,12 @@ def drives_fit(spec: SweepSpec) -> bool:
     return any(word == "vitvis.fit" or word.replace("\\", "/").endswith("vitvis/fit.py") for word in words)
 
 
-def check_settings(spec: SweepSpec) -> None:
+def check_settings(spec: SweepSpec, overrides: Sequence[str] = ()) -> None:
     """Check that each parameter is a setting of `vitvis.fit` which takes each value and both bounds.
+
+    Args:
+        spec: The sweep file.
+        overrides: Settings laid over every trial, checked too.
 
     Raises:
         VitvisError: names the file, the parameter, and what is wrong.
@@ -36,6 +40,7 @@ def check_settings(spec: SweepSpec) -> None:
                 merge(FitSettings, words)
             except VitvisError as error:
                 raise VitvisError(f"{spec.path}: {parameter.name}: {error}") from None
+    merge(FitSettings, overrides)
 
 
 def extremes(parameter: Parameter) -> Iterator[Any]:

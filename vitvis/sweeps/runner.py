@@ -152,16 +152,16 @@ class SweepRunner:
 
     def _should_stop(self, number: int) -> bool:
         _, trial = self._children[number]
-        history = metric_history(self._path(number), self.spec.metric.name)
-        for step, value in enumerate(history, start=1):
-            if step not in self._known_steps(number):
-                trial.report(value, step)
-                if trial.should_prune():
-                    return True
-        return False
+        return any(trial.should_prune() for _ in self._report_history(trial))
 
-    def _known_steps(self, number: int) -> set[int]:
-        return set(self.study.trials[number].intermediate_values)
+    def _report_history(self, trial: optuna.Trial) -> Iterator[int]:
+        """Tell the study the metric's new values; yield after each, so that each band is looked at."""
+        known = set(self.study.trials[trial.number].intermediate_values)
+        history = metric_history(self._path(trial.number), self.spec.metric.name)
+        for step, value in enumerate(history, start=1):
+            if step not in known:
+                trial.report(value, step)
+                yield step
 
     def _prune(self, number: int) -> Slot:
         from optuna.trial import TrialState
@@ -191,6 +191,9 @@ class SweepRunner:
             self._say(f"trial {path.name} failed: {error}")
             return
         self._results[trial.number] = summary
+        if self.poll_s is not None:  # later trials are compared with all of it
+            for _ in self._report_history(trial):
+                trial.should_prune()  # which is how Optuna's pruner notes the bands a trial has passed
         self.study.study.tell(trial, value)
         done = sum(item.state.is_finished() for item in self.study.trials)
         self._say(
@@ -207,14 +210,16 @@ class SweepRunner:
             )
 
     def _write(self) -> None:
-        self.folder.write_json("summary.json", sweep_summary(self.spec, self.trials()))
+        self.folder.write_json("summary.json", sweep_summary(self.spec, self.trials(), self.folder.path))
 
     def _say(self, text: str) -> None:
         print(" ".join(text.split()), flush=True)
 
 
-def sweep_summary(spec: SweepSpec, trials: Sequence[Trial]) -> dict[str, Any]:
-    """Return what `summary.json` of a sweep holds: the metric, the best trial, all trials."""
+def sweep_summary(spec: SweepSpec, trials: Sequence[Trial], folder: Path) -> dict[str, Any]:
+    """Return what `summary.json` of a sweep holds: the metric, the best trial, all trials; paths within `folder`."""
+    for trial in trials:
+        trial.path = Path(trial.path).relative_to(folder).as_posix() if trial.path else None
     valued = [trial for trial in trials if trial.value is not None]
     best: Trial | None = None
     for trial in valued:

@@ -15,7 +15,7 @@ from vitvis.runs import read_manifest, read_records
 from vitvis.sweeps.spec import Metric
 from vitvis.synthesis.summary import summarize
 
-__all__ = ["Trial", "metric_history", "read_runs", "read_summary", "read_value", "sort_trials"]
+__all__ = ["Trial", "metric_history", "read_runs", "read_summary", "read_sweep_or_runs", "read_value", "sort_trials"]
 
 _PREFIX = "summary/"
 _NO_SETTING = ("out", "logger", "trainer", "chunk")
@@ -91,18 +91,23 @@ def read_value(folder: str | Path, metric: str, summary: Mapping[str, float]) ->
 
 
 def metric_history(folder: str | Path, metric: str) -> list[float]:
-    """Return every value of a metric in a run's `metrics.csv` so far; none while it isn't there."""
-    try:
-        with (Path(folder) / "metrics.csv").open(newline="", encoding="utf-8") as stream:
-            cells = [row.get(metric) for row in csv.DictReader(stream)]
-    except OSError:
-        return []
+    """Return every value of a metric in a run's curves so far; none while there are no curves.
+
+    A run that is under way keeps them in `metrics/CHUNK.csv`, a finished one in `metrics.csv`.
+    """
+    folder = Path(folder)
     values: list[float] = []
-    for cell in cells:
+    for path in [folder / "metrics.csv", *sorted((folder / "metrics").glob("*.csv"))]:
         try:
-            values.append(float(cell or ""))
-        except ValueError:  # a row of other metrics, or one that is being written
+            with path.open(newline="", encoding="utf-8") as stream:
+                cells = [row.get(metric) for row in csv.DictReader(stream)]
+        except OSError:  # not there yet, or just joined with the others
             continue
+        for cell in cells:
+            try:
+                values.append(float(cell or ""))
+            except ValueError:  # a row of other metrics
+                continue
     return values
 
 
@@ -143,6 +148,29 @@ def read_runs(paths: Sequence[str | Path], metric: Metric, best: Mapping[str, fl
             trial.state, trial.error = "failed", str(error)
         trials.append(trial)
     return trials
+
+
+def read_sweep_or_runs(
+    paths: Sequence[str | Path], best: Mapping[str, float] | None = None
+) -> tuple[str, str, Metric, list[Trial]]:
+    """Return name, description, metric and trials of one sweep folder, or of any list of runs.
+
+    Raises:
+        VitvisError: a path is neither a fit run nor a sweep.
+    """
+    path = Path(paths[0])
+    if len(paths) == 1 and read_manifest(path)["kind"] == "sweep" and (path / "summary.json").is_file():
+        content = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+        metric = Metric(**content["metric"])
+        trials = [Trial(**item) for item in content["trials"]]
+        for trial in trials:
+            trial.path = str(path / trial.path) if trial.path else None
+            if best and trial.path and trial.state == "complete":
+                trial.summary = read_summary(trial.path, best)
+                trial.value = read_value(trial.path, metric.name, trial.summary)
+        return content["name"], content["description"], metric, trials
+    metric = Metric()
+    return "comparison", "", metric, read_runs(paths, metric, best)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,140 @@
+"""Compare regularisation settings on this machine: `python -m vitvis.sweep sweeps/tv.yaml`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitvis.config.core import iterate_settings, parse, to_container
+from vitvis.config.sweep import SweepSettings
+from vitvis.errors import VitvisError, run_main
+
+if TYPE_CHECKING:
+    from vitvis.sweeps import Comparison
+
+__all__ = ["main"]
+
+DESCRIPTION = (
+    "Run a W&B sweep file on this machine, without an account or a network, and compare the settings: the same units "
+    "side by side, a table, a chart, the best setting as a recipe. What follows a -- is laid over every trial."
+)
+EXAMPLES = (
+    "python -m vitvis.sweep sweeps/tv.yaml",
+    "python -m vitvis.sweep sweeps/bayes.yaml run_cap=12 workers=2 -- units='blocks.{2,8}.mlp:0-7'",
+    "python -m vitvis.sweep sweeps/tv.yaml search=runs/search/vitvis_vit",
+    "python -m vitvis.sweep --report out/sweeps/tv",
+    "python -m vitvis.sweep --report RUN RUN RUN out=out/comparison",
+    "wandb sweep sweeps/tv.yaml && wandb agent ENTITY/PROJECT/ID",
+)
+
+
+def main(argv: list[str]) -> int:
+    """Parse, then run a sweep file or report on what is there."""
+    own, overrides = _split(argv)
+    settings = parse(SweepSettings, own, prog="vitvis.sweep", description=DESCRIPTION, examples=EXAMPLES)
+    if settings.report:
+        if settings.spec or overrides:
+            raise VitvisError("--report runs nothing: leave out the sweep file and what follows --")
+        folder, comparison = _report(settings)
+    elif settings.spec:
+        folder, comparison = _run(settings, overrides)
+    else:
+        raise VitvisError("give a sweep file (python -m vitvis.sweep sweeps/tv.yaml) or --report RUN RUN")
+    from vitvis.sweeps import write_report
+
+    write_report(folder, comparison)
+    _print_table(comparison)
+    print(f"comparison in {folder / 'index.html'}", flush=True)
+    return 0 if comparison.winner is not None else 1
+
+
+def _run(settings: SweepSettings, overrides: list[str]) -> tuple[Path, Comparison]:
+    from vitvis.runs import RunFolder
+    from vitvis.sweeps import Comparison, SweepRunner, SweepStudy, read_spec
+    from vitvis.sweeps.check import check_settings, drives_fit
+    from vitvis.sweeps.children import find_slots
+
+    spec = read_spec(settings.spec or "")
+    if drives_fit(spec):
+        check_settings(spec, overrides)
+    slots = find_slots(settings.devices, settings.workers)
+    best = _best(settings)
+    folder = Path(settings.out or Path("out") / "sweeps" / spec.path.stem)
+    identity = {"sweep": spec.identity(), "overrides": overrides, "seed": settings.seed}
+    with RunFolder.open(folder, kind="sweep", settings=to_container(settings), identity=identity) as run:
+        study = SweepStudy(spec, folder, seed=settings.seed, run_cap=settings.run_cap)
+        if settings.retry:
+            study.queue_failed()
+        print(f"{spec.name}: {study.cap} trials, {len(slots)} at once, in {folder}", flush=True)
+        runner = SweepRunner(study, run, slots, overrides=overrides, best=best, give_up=settings.give_up,
+                             poll_s=settings.poll_s)  # fmt: skip
+        trials = runner.run()
+    return folder, Comparison(spec.name, trials, spec.metric, spec.description, best, settings.columns, settings.rows)
+
+
+def _report(settings: SweepSettings) -> tuple[Path, Comparison]:
+    from vitvis.runs import read_manifest
+    from vitvis.sweeps import Comparison
+    from vitvis.sweeps.trials import read_sweep_or_runs
+
+    best = _best(settings)
+    name, description, metric, trials = read_sweep_or_runs(settings.report, best)
+    single = settings.report[0] if len(settings.report) == 1 else None
+    inside = single if single and read_manifest(single)["kind"] == "sweep" else None
+    folder = Path(settings.out or inside or Path("out") / "comparison")
+    return folder, Comparison(name, trials, metric, description, best, settings.columns, settings.rows)
+
+
+def _best(settings: SweepSettings) -> dict[str, float] | None:
+    from vitvis.synthesis.summary import dataset_best
+
+    return dataset_best(settings.search) if settings.search else None
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments of this command, with file and folders as settings, and those of the trials."""
+    place = argv.index("--") if "--" in argv else len(argv)
+    own, overrides, names = list(argv[:place]), argv[place + 1 :], []
+    known = {name for name, _, _ in iterate_settings(SweepSettings)}
+    words: list[str] = []
+    reporting = False
+    while own:
+        word = own.pop(0)
+        if word == "--report":
+            reporting = True
+        elif word.startswith("--") and word[2:] in known | {"config"} and own:
+            words += [word, own.pop(0)]
+        elif word.startswith("-") or "=" in word:
+            words.append(word)
+        else:
+            names.append(word)
+    if reporting and not names:
+        raise VitvisError("--report needs run folders: python -m vitvis.sweep --report RUN RUN")
+    if reporting:
+        return [f"report=[{','.join(repr(name) for name in names)}]", *words], overrides
+    if len(names) > 1:
+        raise VitvisError(f"one sweep file at a time, not {len(names)}: {' '.join(names)}")
+    return [*(f"spec={name}" for name in names), *words], overrides
+
+
+def _print_table(comparison: Comparison) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from vitvis.sweeps.charts import text_of
+    from vitvis.sweeps.report import table_rows
+
+    rows = table_rows(comparison)
+    hidden = {"error", "activation_peak", "tv", "units", "failed_share"}
+    table = Table(box=None)
+    for name in rows[0] if rows else ():
+        if name not in hidden:
+            table.add_column(name, justify="right", overflow="fold")
+    for row in rows:
+        table.add_row(*("–" if v is None else text_of(v) for name, v in row.items() if name not in hidden))
+    Console(file=sys.stdout).print(table)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))
