@@ -96,17 +96,17 @@ def match_sites(pattern: str, sites: Mapping[str, Site], text: str) -> list[Site
             elif name in sites:
                 found[name] = sites[name]
             else:
-                raise VitvisError(
-                    f"units '{text}': no site '{name}'{nearest(name, sites) or ';'} sites: {', '.join(list(sites)[:8])}, ..."
-                )
+                hint = nearest(name, sites) or ";"
+                raise VitvisError(f"units '{text}': no site '{name}'{hint} sites: {', '.join(list(sites)[:8])}, ...")
             continue
         matches = _glob(name, sites) or fnmatch.filter(sites, name)
         if not matches and modules is not None and getter is not None:
             matches = _tappable(_glob(name, modules()), getter)
         if not matches:
             kinds = sorted({site.kind for site in sites.values()})
+            hint = nearest(name, sites) or ";"
             raise VitvisError(
-                f"units '{text}': no site matches '{name}'{nearest(name, sites) or ';'} the model has kinds {', '.join(kinds)}; "
+                f"units '{text}': no site matches '{name}'{hint} the model has kinds {', '.join(kinds)}; "
                 f"sites: {', '.join(list(sites)[:4])}, ..."
             )
         for match in matches:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _bundled_names() -> list[str]:
-    try:
-        from vitvis.bundled import BUNDLED
-    except ImportError:
-        return []
-    return list(BUNDLED)
+    """Names of the models that come with this package."""
+    return list(getattr(importlib.import_module("vitvis.bundled"), "BUNDLED", {}))
 
 
 def _check_name(name: str) -> None:
@@ -69,19 +68,25 @@ def _create(name: str, image_size: tuple[int, int] | None, kwargs: dict[str, Any
         raise VitvisError(f"model {name}: {error}") from error
 
 
-def _size(image_size: int | tuple[int, int] | list[int] | None) -> tuple[int, int] | None:
+def _size(image_size: int | str | Sequence[int] | None) -> tuple[int, int] | None:
+    """Read an image size: a side, (rows, columns), or either as text (`224`, `192x256`)."""
     if image_size is None:
         return None
-    if isinstance(image_size, int):
-        image_size = (image_size, image_size)
-    rows, columns = (int(side) for side in image_size)
-    if rows < 1 or columns < 1:
-        raise VitvisError(f"image_size {rows} x {columns}: must be at least 1 px")
-    return rows, columns
+    sides = [image_size] if isinstance(image_size, int) else image_size
+    try:
+        numbers = [
+            int(side)
+            for side in (sides.strip("()[]").replace(",", "x").split("x") if isinstance(sides, str) else sides)
+        ]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2) or min(numbers) < 1:
+        raise VitvisError(f"image_size {image_size}: write a side in pixels, or ROWSxCOLUMNS, such as 224 or 192x256")
+    return numbers[0], numbers[-1]
 
 
 def load_backbone(
-    name: str, weights: str | Path = "hub", image_size: int | tuple[int, int] | None = None, **timm_kwargs: Any
+    name: str, weights: str | Path = "hub", image_size: int | str | Sequence[int] | None = None, **timm_kwargs: Any
 ) -> Backbone:
     """Load a model, frozen and in eval mode, that takes images in [0, 1].
 
@@ -134,18 +139,18 @@ def load_backbone(
 
 
 def _load_bundled(name: str, size: tuple[int, int] | None, weights: str, kwargs: dict[str, Any]) -> nn.Module:
-    from vitvis.bundled import models
-
+    models = importlib.import_module("vitvis.bundled.models")
     if size is not None:
         kwargs.setdefault("img_size", size[0] if size[0] == size[1] else size)
     if weights not in ("hub", "bundled"):
         kwargs["pretrained"] = False
+    load: Callable[..., nn.Module] = models.load_bundled
     try:
-        return models.load_bundled(name, **kwargs)
+        return load(name, **kwargs)
     except TypeError as error:
         if "img_size" in kwargs and "img_size" in str(error):
             kwargs.pop("img_size")
-            return models.load_bundled(name, **kwargs)
+            return load(name, **kwargs)
         raise VitvisError(f"model {name}: {error}") from error
 
 
@@ -199,7 +204,8 @@ def _check_finite(model: nn.Module, name: str, weights: str) -> None:
     bad = [key for key, value in model.state_dict().items() if value.is_floating_point() and not value.isfinite().all()]
     if bad:
         raise VitvisError(
-            f"weights={weights} of {name} hold NaN or infinite numbers in {len(bad)} tensors, first {bad[0]}; get the file again"
+            f"weights={weights} of {name} hold NaN or infinite numbers in {len(bad)} tensors, first {bad[0]}; "
+            "get the file again"
         )
 
 

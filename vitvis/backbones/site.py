@@ -20,7 +20,7 @@ class TapPoint:
         call: which call of the module in one forward pass (modules with shared weights run several times).
         channels: `(start, stop)` or a list of the channels that belong to the site; None for all.
         linear: the site is `linear(input of the module)` with these parameters of the module, by name and rows:
-            `(weight, bias or None, start, stop)`. For attentions that apply their fused weight without calling a submodule.
+            `(weight, bias or None, start, stop)`. For attentions that apply their fused weight by hand.
         order: `[N]`, where the token of each canonical position sits in the raw tensor; None: already canonical.
         clone: the model overwrites the tensor in place later on.
     """

@@ -90,7 +90,8 @@ def _split_one(body: str, text: str) -> tuple[str, str | None, str]:
     pattern, colon, choice = body.rpartition(":")
     if not colon or not choice:
         raise VitvisError(
-            f"units '{text}': no unit named; write SITE:UNITS, for example '{body.rstrip(':')}:0-7', ':*' for all or ':~8' for eight"
+            f"units '{text}': no unit named; write SITE:UNITS, for example '{body.rstrip(':')}:0-7', "
+            "':*' for all or ':~8' for eight"
         )
     return pattern, None, choice
 
@@ -123,7 +124,8 @@ def _directions(file: str, text: str, site: Site) -> Tensor:
     rows = rows[None] if rows.ndim == 1 else rows
     if rows.ndim != 2 or rows.shape[1] != site.width:
         raise VitvisError(
-            f"units '{text}': '{file}' holds {list(rows.shape)}, but directions at {site.name} are rows of {site.width} numbers"
+            f"units '{text}': '{file}' holds {list(rows.shape)}, but directions at {site.name} "
+            f"are rows of {site.width} numbers"
         )
     if not rows.isfinite().all():
         raise VitvisError(f"units '{text}': '{file}' holds NaN or infinite numbers")

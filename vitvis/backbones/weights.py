@@ -93,7 +93,8 @@ def _strip(state: Mapping[str, Tensor], wanted: set[str] | None) -> dict[str, Te
             if wanted is None:
                 better = len(hits) == len(current)
             else:
-                better = len(wanted & stripped.keys()) > len(wanted & current.keys())
+                fit = len(wanted & current.keys())
+                better = len(wanted & stripped.keys()) > fit or (fit == 0 and len(hits) == len(current))
             if better:
                 current, changed = stripped, True
                 break
@@ -141,8 +142,8 @@ def load_into(model: nn.Module, state: dict[str, Tensor], name: str, file: Path)
     if wrong:
         key = wrong[0]
         raise VitvisError(
-            f"weights={file} do not fit {name}: {key} is {list(state[key].shape)} in the file and {list(own[key].shape)} "
-            f"in the model ({len(wrong)} tensors differ); check the model's name and image_size"
+            f"weights={file} do not fit {name}: {key} is {list(state[key].shape)} in the file and "
+            f"{list(own[key].shape)} in the model ({len(wrong)} tensors differ); check the model's name and image_size"
         )
     model.load_state_dict({key: state[key] for key in own})
 
