@@ -29,8 +29,12 @@ EXAMPLES = (
 )
 
 
-def main(argv: list[str]) -> int:
-    """Parse, then run a sweep file or report on what is there."""
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return run_main(_main, argv)
+
+
+def _main(argv: list[str]) -> int:
     own, overrides = _split(argv)
     settings = parse(SweepSettings, own, prog="vitvis.sweep", description=DESCRIPTION, examples=EXAMPLES)
     if settings.report:
@@ -137,4 +141,4 @@ def _print_table(comparison: Comparison) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_main(main))
+    raise SystemExit(main())

@@ -14,7 +14,6 @@ import pytest
 pytest.importorskip("optuna")
 import yaml  # noqa: E402
 
-from vitvis.errors import run_main  # noqa: E402
 from vitvis.sweep import main  # noqa: E402
 
 FAKE = Path(__file__).with_name("fake_fit.py")
@@ -34,7 +33,7 @@ def write_spec(tmp_path, mode="ok", **changes):
 
 
 def run(path, tmp_path, *words):
-    return run_main(main, [str(path), f"out={tmp_path / 'out'}", "devices=cpu", "workers=2", *words])
+    return main([str(path), f"out={tmp_path / 'out'}", "devices=cpu", "workers=2", *words])
 
 
 def summary(tmp_path):
@@ -178,7 +177,7 @@ def test_another_sweep_does_not_go_on_in_the_folder(tmp_path, capsys):
     ],
 )
 def test_mistakes_are_one_line(words, message, capsys):
-    assert run_main(main, words) == 2
+    assert main(words) == 2
     assert message in capsys.readouterr().err
 
 
@@ -186,8 +185,8 @@ def test_report_on_sweeps_and_on_any_runs(tmp_path, capsys):
     assert run(write_spec(tmp_path), tmp_path) == 0
     out = tmp_path / "out"
     (out / "sheet.png").unlink()
-    assert run_main(main, ["--report", str(out)]) == 0 and (out / "sheet.png").exists()
+    assert main(["--report", str(out)]) == 0 and (out / "sheet.png").exists()
     runs = [str(out / "trials" / name) for name in ("000", "002")]
-    assert run_main(main, ["--report", *runs, f"out={tmp_path / 'compared'}"]) == 0
+    assert main(["--report", *runs, f"out={tmp_path / 'compared'}"]) == 0
     rows = list(csv.DictReader((tmp_path / "compared" / "trials.csv").open()))
     assert [row["trial"] for row in rows] == ["002", "000"] and rows[0]["regularize.tv"] == "0.4"
