@@ -294,14 +294,21 @@ class Progress(Callback):
         return done / max(time.perf_counter() - self._began, 1e-9) * 3600
 
 
-def merge_metrics(folder: RunFolder) -> None:
-    """Join the curves of all chunks into `metrics.csv`, in order of chunk and step, and remove the parts."""
+def merge_metrics(folder: RunFolder, order: Sequence[str] = ()) -> None:
+    """Join the curves of all chunks into `metrics.csv` and remove the parts.
+
+    Args:
+        folder: The run folder.
+        order: Names of chunks in the order of their rows; those that are not named come first.
+    """
     parts = sorted((folder.path / Results.METRICS).glob("*.csv"))
-    target = folder.path / "metrics.csv"
-    rows = {(row["chunk"], int(row["step"])): row for path in [target, *parts] if path.is_file() for row in _rows(path)}
     if not parts:
         return
-    folder.write_text("metrics.csv", _to_csv([rows[key] for key in sorted(rows)]))
+    target = folder.path / "metrics.csv"
+    rows = {(row["chunk"], int(row["step"])): row for path in [target, *parts] if path.is_file() for row in _rows(path)}
+    place = {name: position for position, name in enumerate(order)}
+    keys = sorted(rows, key=lambda key: (place.get(key[0], -1), key))
+    folder.write_text("metrics.csv", _to_csv([rows[key] for key in keys]))
     for path in parts:
         path.unlink()
     parts[0].parent.rmdir()

@@ -147,7 +147,7 @@ class Fit:
     def _finish(self, folder: RunFolder, loggers: list[Any]) -> None:
         """Write what is about the whole run: curves, summary, sheet."""
         records = folder.records()
-        merge_metrics(folder)
+        merge_metrics(folder, [chunk.name for chunk in self._plan()])
         self.summary = summarize(records)
         folder.write_json("summary.json", self.summary)
         title = f"{self.backbone.name}  ({self.backbone.weights} weights {self.backbone.weights_id})"
@@ -271,4 +271,5 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*The number of training batches.*")
     warnings.filterwarnings("ignore", message=".*`IterableDataset` has `__len__` defined.*")
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")

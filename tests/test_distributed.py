@@ -1,0 +1,82 @@
+"""Several processes make the images that one makes, and meet only at the end."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from pytorch_lightning.strategies import StrategyRegistry
+
+from vitvis.config.fit import TrainerSettings
+from vitvis.distributed import IndependentStrategy, own, register, trainer_arguments
+from vitvis.errors import VitvisError
+from vitvis.fit import fit
+from vitvis.runs import read_records
+
+ARGV = ["model=test_vit", "weights=none", "image_size=64", "steps=4", "copies=2", "trainer.accelerator=cpu",
+        "units=[blocks.0.mlp:0-3,blocks.1.mlp:5]", "chunk=2"]  # fmt: skip
+
+
+def pixels(path):
+    return np.asarray(Image.open(path)).astype(int)
+
+
+def test_two_processes_make_what_one_makes(tmp_path):
+    """Three chunks over two ranks: ranks have different numbers of steps, and none waits for the other."""
+    command = [sys.executable, "-m", "vitvis.fit", *ARGV, f"out={tmp_path / 'two'}", "trainer.devices=2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("folder ") == 1  # rank 0 alone speaks
+    one = fit(ARGV, out=str(tmp_path / "one"))
+    two = read_records(tmp_path / "two")
+    keys = ("address", "seed", "status", "rank", "recipe", "weights_id", "image")
+    assert sorted([record[key] for key in keys] for record in one) == sorted([r[key] for key in keys] for r in two)
+    by_address = {record["address"]: record for record in two}
+    for record in one:
+        assert by_address[record["address"]]["activation"] == pytest.approx(record["activation"], abs=1e-5)
+        assert (pixels(tmp_path / "one" / record["image"]) == pixels(tmp_path / "two" / record["image"])).all()
+    assert (pixels(tmp_path / "one/sheet.png") == pixels(tmp_path / "two/sheet.png")).all()
+
+
+def test_every_item_has_one_owner():
+    items = list(range(11))
+    for world in (1, 2, 3, 16):
+        parts = [own(items, rank, world) for rank in range(world)]
+        assert sorted(sum(parts, [])) == items
+    assert own(items, 1, 4) == [1, 5, 9]
+
+
+def test_the_strategy_is_known_to_lightning_once_registered():
+    assert register() in StrategyRegistry.available_strategies()
+    assert isinstance(StrategyRegistry.get(register()), IndependentStrategy)
+
+
+def test_one_device_needs_no_strategy():
+    arguments = trainer_arguments(TrainerSettings(accelerator="cpu"))
+    assert arguments["strategy"] == "auto" and arguments["precision"] == "32-true"
+
+
+def test_torchrun_sets_the_number_of_processes(monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8"}.items():
+        monkeypatch.setenv(name, value)
+    arguments = trainer_arguments(TrainerSettings(accelerator="cpu"))
+    assert (arguments["devices"], arguments["num_nodes"]) == (4, 2)
+    assert isinstance(arguments["strategy"], IndependentStrategy)
+
+
+def test_slurm_sets_the_number_of_processes(monkeypatch):
+    for name, value in {"SLURM_NTASKS": "6", "SLURM_NNODES": "3", "SLURM_JOB_NAME": "fit", "SLURM_JOB_ID": "1"}.items():
+        monkeypatch.setenv(name, value)
+    arguments = trainer_arguments(TrainerSettings(accelerator="cpu"))
+    assert (arguments["devices"], arguments["num_nodes"]) == (2, 3)
+    assert not arguments["plugins"][0].auto_requeue
+
+
+@pytest.mark.parametrize("devices", ["many", 0, 2.5, None])
+def test_devices_that_make_no_sense(devices):
+    if devices is None:
+        assert trainer_arguments(TrainerSettings(accelerator="cpu", devices=None))["devices"] == 1
+        return
+    with pytest.raises(VitvisError, match="trainer.devices"):
+        trainer_arguments(TrainerSettings(accelerator="cpu", devices=devices))
