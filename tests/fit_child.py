@@ -1,8 +1,8 @@
 """Runs fits in forked children, so that a test can kill them without losing the interpreter's start-up each time.
 
 Reads lines of JSON `{"argv": [...], "kill": null | "step:N" | "write:PART:N" | "torn:PART:N"}` and answers each with
-the child's wait status. `step:N` kills it before its N-th step, `write:PART:N` before the N-th file whose path holds PART,
-`torn:PART:N` while that file is half-written.
+the child's wait status. `step:N` kills it before its N-th step, `write:PART:N` before the N-th file whose path holds
+PART, `torn:PART:N` while that file is half-written.
 """
 
 import json
