@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vitvis.evaluation.masking import apply_mask, variant_name
+from vitvis.evaluation.masking import apply_mask, variant_names
 from vitvis.evaluation.sample import Source, UnusableImage
 
 __all__ = ["Batch", "VariantDataset", "VariantPlan", "collate"]
@@ -43,9 +43,7 @@ class VariantPlan:
         """The rows of a table: every variant under every fill, `full` once."""
         if self.own:
             return list(self.variants)
-        masked = [variant for variant in self.variants if variant != "full"]
-        full = ["full"] if "full" in self.variants else []
-        return full + [variant_name(variant, fill) for fill in self.fills for variant in masked]
+        return variant_names(self.variants, self.fills)
 
     def apply(self, image: np.ndarray, mask: np.ndarray | None, name: str, index: int) -> np.ndarray:
         """Return the variant `name` of image number `index`, uint8 `[height, width, 3]`."""
@@ -124,6 +122,8 @@ class VariantDataset(Dataset):
             made = [Image.fromarray(self._plan.apply(pixels, sample.mask, name, index)) for name in names]
         except UnusableImage as reason:
             return Batch(skipped=[(index, str(reason))], counts=Counter(reason.counts))
+        except (OSError, UnicodeDecodeError) as error:  # an annotation that is gone or unreadable
+            return Batch(skipped=[(index, f"can't be read ({type(error).__name__})")])
         numbers = [self._plan.names.index(name) for name in names]
         share = float("nan") if sample.mask is None else float(sample.mask.mean())
         rows = len(names)

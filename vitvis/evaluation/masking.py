@@ -6,13 +6,14 @@ others. The two are complements to the pixel.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from vitvis.errors import VitvisError, nearest
 
-__all__ = ["FILLS", "MASK_VARIANTS", "apply_mask", "make_fill", "variant_name", "variant_names"]
+__all__ = ["FILLS", "MASK_VARIANTS", "apply_mask", "check_fills", "make_fill", "variant_name", "variant_names"]
 
 #: What stands where something was left out; `black` is the work's.
 FILLS = ("black", "mean", "blur", "noise", "inpaint")
@@ -100,9 +101,13 @@ def make_fill(
     raise VitvisError(f"fill={fill}: no such fill{nearest(fill, FILLS)} (fills: {', '.join(FILLS)})")
 
 
+def check_fills(fills: Iterable[str]) -> None:
+    """Raise VitvisError where a fill needs a library that is not there, before any image is read."""
+    if "inpaint" in fills and importlib.util.find_spec("cv2") is None:
+        raise VitvisError("fill=inpaint needs OpenCV: pip install 'vitvis[inpaint]'")
+
+
 def _inpaint(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    try:
-        import cv2
-    except ImportError:
-        raise VitvisError("fill=inpaint needs OpenCV: pip install 'vitvis[inpaint]'") from None
+    import cv2
+
     return cv2.inpaint(np.ascontiguousarray(image), hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)

@@ -15,6 +15,7 @@ from vitvis.errors import VitvisError
 from vitvis.evaluation.datamodule import EvaluationDataModule, mean_colour
 from vitvis.evaluation.dataset import VariantPlan
 from vitvis.evaluation.labels import make_label_map
+from vitvis.evaluation.masking import check_fills
 from vitvis.evaluation.module import Contender, EvaluationModule, transform_key
 from vitvis.evaluation.predictions import Predictions, decode_predictions, encode_predictions, predictions_path
 from vitvis.evaluation.probes import LowpassProbe, MasksProbe, Probe, TokensProbe
@@ -107,6 +108,7 @@ def make_plan(settings: EvaluateSettings, source: Source) -> VariantPlan:
         return VariantPlan(("full",), (), seed=settings.seed)
     if not settings.fill and set(settings.variants) != {"full"}:
         raise VitvisError("fill=[]: give at least one fill, such as fill=black")
+    check_fills(settings.fill)
     mean = mean_colour(source) if "mean" in settings.fill else (0.5, 0.5, 0.5)
     return VariantPlan(tuple(settings.variants), tuple(dict.fromkeys(settings.fill)), mean, settings.seed)
 

@@ -25,8 +25,9 @@ _NAMES = ("image", "label", "wnid", "file", *_SIDES)
 class ParquetSource(Source):
     """Rows of `image` (bytes, or the struct with `bytes` that Hugging Face writes), `label` and `xmin ymin xmax ymax`.
 
-    Sides are pixels of the image, both ends inclusive (the same pixel twice is one pixel), a number or a list a row. `wnid` and `file` are welcome. A
-    `classes.tsv` (label, wnid, words) beside the file gives names. A folder is read as all its `SPLIT*.parquet`.
+    Sides are pixels of the image, both ends inclusive (the same pixel twice is one pixel), a number or a list a row.
+    `wnid` and `file` are welcome. A `classes.tsv` (label, wnid, words) beside the file gives names. A folder is read as
+    all its `SPLIT*.parquet`.
     """
 
     def __init__(self, path: Path, split: str = "val") -> None:

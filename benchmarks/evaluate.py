@@ -1,0 +1,90 @@
+"""How much of the time of an evaluation is the models themselves.
+
+    python benchmarks/evaluate.py models=[resnet18,vit_tiny_patch16_224] data=folder:photos image_size=224 limit=48
+
+Prints the seconds of an evaluation of all models on all variants (decoding, masking, transforms, scoring included), the
+seconds of the bare forward passes on the very same tensors, and the second as a share of the first: at least 80 % is
+asked for. Both are measured in turn, three times, and the fastest of each counts, since other work on the machine only
+ever adds time. Weights are random unless `weights=` says otherwise: accuracy is not the point here.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import torch
+
+from vitvis.config.core import parse
+from vitvis.config.evaluate import EvaluateSettings
+from vitvis.errors import run_main
+from vitvis.evaluation.datamodule import EvaluationDataModule
+from vitvis.evaluation.dataset import from_bytes
+from vitvis.evaluation.module import EvaluationModule, transform_key
+from vitvis.evaluation.run import load_contenders, make_plan, make_probe
+from vitvis.evaluation.sources import open_source
+from vitvis.evaluation.trainer import make_trainer
+
+ROUNDS = 3
+
+
+def main(argv: list[str]) -> int:
+    settings = parse(
+        EvaluateSettings, ["weights=none", *argv], prog="benchmarks/evaluate.py", description="Measure the overhead."
+    )
+    source = open_source(settings.data or "", settings.split, settings.label_file)
+    contenders = load_contenders(settings, source)
+    plan = make_plan(settings, source)
+    transforms = {transform_key(item.backbone): item.backbone.transform() for item in contenders}
+    data = EvaluationDataModule(
+        source,
+        plan,
+        transforms,
+        batch_size=max(1, settings.batch_size // len(plan.names)),
+        workers=settings.workers,
+        limit=settings.limit,
+    )
+    batches = list(data.test_dataloader())
+    whole, bare = [], []
+    for _ in range(ROUNDS):
+        trainer = make_trainer(settings.trainer)
+        module = EvaluationModule(contenders, make_probe(settings, plan), source)
+        start = time.perf_counter()
+        trainer.test(module, datamodule=data, verbose=False)
+        whole.append(time.perf_counter() - start)
+        bare.append(forward_only(contenders, batches, trainer.strategy.root_device))
+    rows = sum(len(batch) for batch in batches) * len(contenders)
+    share = min(bare) / min(whole)
+    print(f"{len(data.indices)} images, {len(plan.names)} variants, {len(contenders)} models, {data.workers} workers")
+    print(f"evaluation    {min(whole):8.2f} s  {rows / min(whole):8.1f} images/s")
+    print(f"bare forward  {min(bare):8.2f} s  {rows / min(bare):8.1f} images/s")
+    print(f"share         {100 * share:8.1f} %")
+    return 0 if share >= 0.8 else 1
+
+
+def forward_only(contenders, batches, device) -> float:
+    """Return the seconds of all models' forward passes on tensors that are there already."""
+    total = 0.0
+    with torch.inference_mode():
+        for item in contenders:
+            backbone = item.backbone.to(device)
+            key = transform_key(backbone)
+            for batch in batches:
+                if not len(batch):
+                    continue
+                images = from_bytes(batch.images[key].to(device))
+                synchronize(device)
+                start = time.perf_counter()
+                backbone(images)
+                synchronize(device)
+                total += time.perf_counter() - start
+    return total
+
+
+def synchronize(device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))
