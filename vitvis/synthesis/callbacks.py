@@ -1,4 +1,4 @@
-"""What a fit leaves and shows while it runs: files, checkpoints, curves, pictures over time, progress."""
+"""What a fit leaves while it runs: files, checkpoints, curves, pictures over time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from PIL import Image
@@ -19,8 +19,10 @@ from vitvis.synthesis.summary import summarize
 
 if TYPE_CHECKING:
     from vitvis.synthesis.chunks import Chunk
+    from vitvis.synthesis.datamodule import UnitDataModule
+    from vitvis.synthesis.module import ActivationMaximization
 
-__all__ = ["ImagesOverTime", "Progress", "Results", "image_path", "merge_metrics", "to_pictures"]
+__all__ = ["ImagesOverTime", "Results", "chunk_of", "data_of", "image_path", "merge_metrics", "to_pictures"]
 
 
 def to_pictures(images: torch.Tensor) -> list[Image.Image]:
@@ -77,15 +79,15 @@ class Results(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look for a checkpoint of the chunk that begins."""
-        chunk = trainer.datamodule.chunks[trainer.current_epoch]  # type: ignore[attr-defined]
+        chunk = data_of(trainer).chunks[trainer.current_epoch]
         self._rows, self._seconds, self._began = [], 0.0, time.perf_counter()
         self._saved = self._read_checkpoint(chunk)
-        trainer.datamodule.start_step = self._saved["step"] if self._saved else 0  # type: ignore[attr-defined]
+        data_of(trainer).start_step = self._saved["step"] if self._saved else 0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Put the checkpoint's image and optimiser in place once the module has made its own."""
         if self._saved is not None:
-            pl_module.load_chunk_state(self._saved["state"])  # type: ignore[operator]
+            _fit(pl_module).load_chunk_state(self._saved["state"])
             self._rows, self._seconds = self._saved["rows"], self._saved["seconds"]
             self._saved = None
 
@@ -93,18 +95,20 @@ class Results(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep a row of the curves, and a checkpoint, when it is time for one."""
-        step, steps = int(batch) + 1, len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        step, steps = int(batch) + 1, data_of(trainer).steps
         if self.log_every and (step % self.log_every == 0 or step in (1, steps)):
             values = {name: float(value) for name, value in trainer.callback_metrics.items() if "summary/" not in name}
-            self._rows.append({"chunk": pl_module.chunk.name, "site": pl_module.chunk.site.name, "step": step} | values)
+            self._rows.append(
+                {"chunk": chunk_of(pl_module).name, "site": chunk_of(pl_module).site.name, "step": step} | values
+            )
         if self.checkpoint_every and step % self.checkpoint_every == 0 and step < steps:
             self._write_checkpoint(pl_module, step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the chunk: images, then curves, then records, which say that it is done."""
-        chunk: Chunk = pl_module.chunk  # type: ignore[assignment]
-        measures = pl_module.results()  # type: ignore[operator]
-        images = pl_module.images()  # type: ignore[operator]
+        chunk = chunk_of(pl_module)
+        measures = _fit(pl_module).results()
+        images = _fit(pl_module).images()
         seconds = self._seconds + time.perf_counter() - self._began
         device = _device_name(pl_module.device)
         records, files = [], {}
@@ -128,7 +132,7 @@ class Results(Callback):
                     "image": path,
                     "width": picture.width,
                     "height": picture.height,
-                    "steps": len(trainer.datamodule.train_dataloader()),  # type: ignore[attr-defined]
+                    "steps": data_of(trainer).steps,
                     "seconds": seconds / len(chunk.units),
                     "device": device,
                 }
@@ -149,9 +153,9 @@ class Results(Callback):
     def _write_checkpoint(self, module: LightningModule, step: int) -> None:
         buffer = io.BytesIO()
         seconds = self._seconds + time.perf_counter() - self._began
-        state = module.chunk_state()  # type: ignore[operator]
+        state = _fit(module).chunk_state()
         torch.save({"step": step, "state": state, "rows": self._rows, "seconds": seconds}, buffer)
-        self.folder.write_bytes(f"{self.CHECKPOINTS}/{module.chunk.name}.ckpt", buffer.getvalue())
+        self.folder.write_bytes(f"{self.CHECKPOINTS}/{chunk_of(module).name}.ckpt", buffer.getvalue())
 
     def _read_checkpoint(self, chunk: Chunk) -> dict[str, Any] | None:
         path = self._checkpoint(chunk)
@@ -189,14 +193,14 @@ class ImagesOverTime(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Take a picture at evenly spaced steps."""
-        step, steps = int(batch) + 1, len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        step, steps = int(batch) + 1, data_of(trainer).steps
         show = trainer.loggers and self.units and step in _moments(steps, self.MOMENTS)
         keep = self.strips and step in _moments(steps, self.strips)
         if not (show or keep):
             return
-        pictures = to_pictures(pl_module.images())  # type: ignore[operator]
+        pictures = to_pictures(_fit(pl_module).images())
         if show:
-            units = zip(pl_module.chunk.units, pl_module.chunk.seeds, pictures, strict=True)  # type: ignore[union-attr]
+            units = zip(chunk_of(pl_module).units, chunk_of(pl_module).seeds, pictures, strict=True)
             shown = {f"images/{unit.address}/s{seed}": picture for unit, seed, picture in list(units)[: self.units]}
             log_images(trainer.loggers, shown, trainer.global_step)
         if keep:
@@ -206,92 +210,13 @@ class ImagesOverTime(Callback):
         """Write the strips of the chunk."""
         if not self._frames:
             return
-        chunk = pl_module.chunk
-        for index, (unit, seed) in enumerate(zip(chunk.units, chunk.seeds, strict=True)):  # type: ignore[union-attr]
+        chunk = chunk_of(pl_module)
+        for index, (unit, seed) in enumerate(zip(chunk.units, chunk.seeds, strict=True)):
             frames = [pictures[index] for pictures in self._frames]
             strip = Image.new("RGB", (sum(frame.width for frame in frames), frames[0].height))
             for position, frame in enumerate(frames):
                 strip.paste(frame, (position * frame.width, 0))
             self.folder.write_bytes(image_path(unit, seed, "progress"), save_png(strip, {"unit": unit.address}))
-
-
-class Progress(Callback):
-    """Say how far the run is: a bar on a terminal, plain lines elsewhere; units/hour, time left, current site.
-
-    Args:
-        style: `auto`, `bar`, `lines` or `none`.
-        images: Images this rank is to make.
-    """
-
-    def __init__(self, style: str, images: int) -> None:
-        from rich.console import Console
-
-        self.console = Console(soft_wrap=True)
-        self.style = ("bar" if self.console.is_terminal else "lines") if style == "auto" else style
-        self.images = images
-        self._done = 0
-        self._began = 0.0
-        self._bar: Any = None
-        self._task: Any = None
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock and the bar."""
-        self._began = time.perf_counter()
-        if self.style != "bar":
-            return
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:.0f}%"),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-        )
-        self._task = self._bar.add_task("", total=self.images, rate="")
-        self._bar.start()
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Move the bar by one step of all images of the chunk."""
-        if self._bar is not None:
-            steps = len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
-            chunk = pl_module.chunk
-            done = self._done + len(chunk.units) * (int(batch) + 1) / steps  # type: ignore[union-attr]
-            title = f"{chunk.site.name} ({self._done + len(chunk.units)}/{self.images})"  # type: ignore[union-attr]
-            self._bar.update(self._task, completed=done, description=title, rate=f"{self._rate(done):.0f} units/h")
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count the images of the chunk; say so in a line where there is no bar."""
-        chunk = pl_module.chunk
-        self._done += len(chunk.units)  # type: ignore[union-attr]
-        if self.style == "lines":
-            rate = self._rate(self._done)
-            left = (self.images - self._done) / rate * 3600
-            print(
-                f"[{self._done}/{self.images}] {chunk.site.name}: {rate:.0f} units/hour, {_clock(left)} left",  # type: ignore[union-attr]
-                flush=True,
-            )
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the terminal as it was."""
-        self._stop()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the terminal as it was."""
-        self._stop()
-
-    def _stop(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def _rate(self, done: float) -> float:
-        return done / max(time.perf_counter() - self._began, 1e-9) * 3600
 
 
 def merge_metrics(folder: RunFolder, order: Sequence[str] = ()) -> None:
@@ -312,6 +237,22 @@ def merge_metrics(folder: RunFolder, order: Sequence[str] = ()) -> None:
     for path in parts:
         path.unlink()
     parts[0].parent.rmdir()
+
+
+def _fit(module: LightningModule) -> ActivationMaximization:
+    return cast("ActivationMaximization", module)
+
+
+def chunk_of(module: LightningModule) -> Chunk:
+    """Return the chunk that a fit's module is at."""
+    chunk = _fit(module).chunk
+    assert chunk is not None
+    return chunk
+
+
+def data_of(trainer: Trainer) -> UnitDataModule:
+    """Return the DataModule of a fit."""
+    return cast("UnitDataModule", getattr(trainer, "datamodule"))  # noqa: B009  # Lightning does not declare it
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -335,9 +276,3 @@ def _moments(steps: int, count: int) -> set[int]:
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shlex
+import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,12 +24,13 @@ from vitvis.errors import VitvisError
 from vitvis.gallery.sheet import draw_sheets, rows_of_records
 from vitvis.runs import RunFolder, command_line, digest, recipe_hash, save_png
 from vitvis.runs.manifest import read_manifest
-from vitvis.synthesis.callbacks import ImagesOverTime, Progress, Results, merge_metrics
+from vitvis.synthesis.callbacks import ImagesOverTime, Results, merge_metrics
 from vitvis.synthesis.chunks import Chunk, plan_chunks
 from vitvis.synthesis.datamodule import UnitDataModule
 from vitvis.synthesis.loggers import build_loggers, close_loggers, log_images, log_summary
 from vitvis.synthesis.memory import choose_chunk
 from vitvis.synthesis.module import ActivationMaximization
+from vitvis.synthesis.progress import Progress
 from vitvis.synthesis.recipe import recipe_of
 from vitvis.synthesis.summary import summarize
 
@@ -163,7 +165,7 @@ class Fit:
             self.sheet = self.sheet or path
         log_images(loggers, {"sheet": pages[0]}, self.trainer.global_step)
         log_summary(loggers, self.summary)
-        (folder.path / Results.CHECKPOINTS).is_dir() and _remove_empty(folder.path / Results.CHECKPOINTS)
+        shutil.rmtree(folder.path / Results.CHECKPOINTS, ignore_errors=True)  # every rank is done with them
 
     def _open(self) -> RunFolder:
         sites = {unit.site: self.backbone.site(unit.site) for unit in self.units}
@@ -256,11 +258,6 @@ def _size(value: Any) -> Any:
 
 def _slug(name: str) -> str:
     return "".join(char if char.isalnum() or char in "._-" else "_" for char in name)
-
-
-def _remove_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def _quiet() -> None:
