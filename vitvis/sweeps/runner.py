@@ -181,7 +181,7 @@ class SweepRunner:
         try:
             if status:
                 cause = f"exit status {status}" if status > 0 else f"killed by {signal.Signals(-status).name}"
-                raise VitvisError(f"{last_lines(child.log) or 'it said nothing'} ({cause})")
+                raise VitvisError(f"{last_lines(child.log, 1) or 'it said nothing'} ({cause}; {child.log})")
             summary = read_summary(path, self.best)
             value = read_value(path, self.spec.metric.name, summary)
         except VitvisError as error:
