@@ -128,3 +128,18 @@ def check_gradients(backbone: Backbone, read: dict[str, Tensor], images: Tensor)
         (gradient,) = torch.autograd.grad(read[site.name].square().sum(), images, retain_graph=True)
         assert gradient.isfinite().all() and gradient.abs().sum() > 0, site.name
     assert all(parameter.grad is None for parameter in backbone.parameters())
+
+
+def test_depth_counts_blocks_in_order_of_execution() -> None:
+    depths = {key: site.depth for key, site in build("coat_tiny").sites.items()}
+    assert depths["serial_blocks1.0.mlp"] == 0 and depths["serial_blocks4.0.q"] == 3
+    assert depths["parallel_blocks.0.mlp2.mlp"] == depths["parallel_blocks.0.factoratt_crpe4.v"] == 4
+    assert depths["head"] == 5
+    for name in ("swin_tiny_patch4_window7_224", "resnet18", "mobilenetv2_100", "vit_tiny_patch16_224"):
+        sites = build(name).sites
+        blocks = [site for site in sites.values() if site.kind == "block"]
+        assert [site.depth for site in blocks] == list(range(len(blocks)))
+        for site in sites.values():
+            if site.kind not in ("block", "head"):
+                assert site.depth == sites[f"{site.name.rpartition('.')[0]}.block"].depth
+        assert sites.get("head", blocks[-1]).depth in (len(blocks), len(blocks) - 1)

@@ -225,7 +225,7 @@ class SiteBuilder:
             if path in self.block_index:
                 return self.block_index[path]
             path = parent(path)
-        return sum(self.probe.calls[block][0].finished <= time for block in self.blocks)
+        return sum(self.probe.calls[block][0].finished <= time for block in self.block_index)
 
     def keep(self, site: Site, time: int, owner: str) -> None:
         """Take a site, with the time on the probe's clock at which it is read."""
@@ -262,7 +262,7 @@ class SiteBuilder:
         width = record.output[1 if layout[0] == "NCHW" else -1]
         point = TapPoint(order=order, clone=record.output_mutated)
         depth = self.depth_of(path, record.finished)
-        return Site(path, "module", path, width, *layout, min(depth, max(len(self.blocks) - 1, 0)), None, point)
+        return Site(path, "module", path, width, *layout, min(depth, max(len(self.block_index) - 1, 0)), None, point)
 
 
 def token_count(shape: tuple[int, ...], axis: int | None) -> int:

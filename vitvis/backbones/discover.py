@@ -83,9 +83,17 @@ class _Finder(SiteBuilder):
             info = getattr(self.model, "feature_info", None) or []
             blocks = {str(item.get("module", "")) for item in info if isinstance(item, dict)}
             blocks = {path for path in blocks if path and whole(path)}
-        ordered = sorted(blocks, key=lambda path: self.probe.calls[path][0].started)
-        self.block_index = {path: i for i, path in enumerate(ordered)}
-        return ordered
+
+        def started(path: str) -> int:
+            return self.probe.calls[path][0].started
+
+        def apart(path: str) -> bool:
+            return not any(path.startswith(b + ".") or b.startswith(path + ".") for b in blocks)
+
+        # blocks that return several tensors (CoaT, TNT) have no `block` site, and a depth like the others
+        others = {path for path in owners - blocks if path and self.ran(path) and apart(path)}
+        self.block_index = {path: i for i, path in enumerate(sorted(blocks | others, key=started))}
+        return sorted(blocks, key=started)
 
     # -- feed-forward layers --------------------------------------------------------------------
 
