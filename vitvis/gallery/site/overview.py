@@ -1,0 +1,124 @@
+"""What the index shows: the backbone as a strip of layers, curves over depth, tables of runs and evaluations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from vitvis.gallery.site import charts
+from vitvis.gallery.site.model import Backbone, Run, Site
+from vitvis.gallery.site.privacy import tidy_value
+from vitvis.synthesis.summary import selectivity
+
+__all__ = ["choose", "depth_charts", "evaluation", "layers", "record_selectivity", "runs_of"]
+
+#: Order of rows in the strip: what shows features first.
+KINDS = ("mlp", "mlp_pre", "block", "attn", "v", "k", "q", "module", "head")
+
+
+def record_selectivity(record: Mapping[str, Any]) -> float | None:
+    """Return the selectivity of a fit record, 0..1, or None where it has no rank."""
+    rank, width = record.get("rank"), record.get("site_width")
+    return selectivity(rank, width) if rank and width else None
+
+
+def choose(site: Site, count: int = 9) -> list[int]:
+    """Return the tiles that stand for a site: the most selective ones that have a picture, in order of index."""
+
+    def order(place: int) -> tuple[bool, float, int]:
+        record = site.pictures[place].record
+        return record.get("status", "ok") != "ok", -(record_selectivity(record) or 0.0), place
+
+    usable = [place for place in range(len(site.keys)) if site.pictures[place].path is not None]
+    return sorted(sorted(usable, key=order)[:count])
+
+
+def layers(backbone: Backbone) -> tuple[list[int], list[tuple[str, list[Site | None]]]]:
+    """Return depths, and rows `(kind, one site or None a depth)`; a second site of a kind and depth has its own row."""
+    depths = sorted({site.depth for site in backbone.sites})
+    rows: list[tuple[str, list[Site | None]]] = []
+    for kind in sorted({site.kind for site in backbone.sites}, key=_kind_order):
+        own = [site for site in backbone.sites if site.kind == kind]
+        cells = {depth: [site for site in own if site.depth == depth] for depth in depths}
+        for layer in range(max(len(found) for found in cells.values())):
+            rows.append((kind, [found[layer] if layer < len(found) else None for found in cells.values()]))
+    return depths, rows
+
+
+def depth_charts(backbone: Backbone) -> list[dict[str, Any]]:
+    """Return the charts over depth of a backbone's fits: `{"title", "note", "svg"}`; none without fits."""
+    table: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    for site in backbone.sites:
+        records = [picture.record for picture in site.pictures if picture.record]
+        if records:
+            table.setdefault(site.kind, {}).setdefault(site.depth, []).extend(records)
+    wanted: list[tuple[str, str, Any, tuple[float, float] | None, str]] = [
+        ("Activation", "median over units, clean image", lambda row: _ok(row, row.get("activation")), None, ""),
+        ("Selectivity", "mean; 1: no other unit of the site fires more", record_selectivity, (0, 1), ""),
+        ("High frequencies", "mean share of energy above half of Nyquist",
+         lambda row: _ok(row, row.get("hf_share")), (0, 1), "%"),
+        ("Dead or failed", "share of units", lambda row: float(row.get("status") != "ok"), (0, 1), "%"),
+    ]  # fmt: skip
+    found = []
+    for title, note, read, limits, unit in wanted:
+        average = median if title == "Activation" else fmean
+        series: dict[str, dict[int, float]] = {}
+        for kind in sorted(table, key=_kind_order):
+            for depth, records in table[kind].items():
+                values = [value for value in map(read, records) if value is not None and value == value]
+                if values:
+                    series.setdefault(kind, {})[depth] = average(values)
+        if series:
+            if title == "Dead or failed":
+                top = max(value for points in series.values() for value in points.values())
+                limits = (0.0, min(1.0, max(0.05, top * 1.15)))
+            svg = charts.lines(title, series, limits=limits, unit=unit)
+            found.append({"title": title, "note": note, "svg": svg, "kinds": list(series)})
+    return found
+
+
+def evaluation(run: Run, paths: bool) -> dict[str, Any] | None:
+    """Return tables and charts of an evaluate run; None when it has no results yet."""
+    content = _read_json(run.path / "results.json")
+    if not content or not content.get("rows"):
+        return None
+    content = content if paths else tidy_value(content)
+    rows = content["rows"]
+    groups: dict[str, dict[str, dict[str, tuple[float, float | None, float | None]]]] = {}
+    for metric in ("top5", "top1"):
+        for row in rows:
+            if row.get(metric) is not None:
+                bar = row["variant"] + (f" · {row['fill']}" if row.get("fill") else "")
+                bounds = (row.get(f"{metric}_low"), row.get(f"{metric}_high"))
+                groups.setdefault(metric, {}).setdefault(row["model"], {})[bar] = (row[metric], *bounds)
+    drawn = [
+        {"title": f"Top-{metric[-1]} accuracy, %", "svg": charts.bars(f"Top-{metric[-1]} accuracy", found)}
+        for metric, found in groups.items()
+    ]
+    about = content.get("about") or {}
+    return {"run": run, "rows": rows, "charts": drawn, "about": about, "differences": content.get("differences") or []}
+
+
+def _kind_order(kind: str) -> tuple[int, str]:
+    return KINDS.index(kind) if kind in KINDS else KINDS.index("module"), kind
+
+
+def _ok(record: Mapping[str, Any], value: Any) -> float | None:
+    return float(value) if record.get("status") == "ok" and value is not None else None
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def runs_of(backbone: Backbone, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that show units of a backbone."""
+    shown = {picture.run.id for site in backbone.sites for picture in site.pictures}
+    shown |= {run.id for site in backbone.sites for run, _ in site.searches}
+    return [run for run in runs if run.id in shown]

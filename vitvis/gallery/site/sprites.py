@@ -1,0 +1,107 @@
+"""Sprites: the pictures of a site on sheets of bounded size, and the mosaic that stands for it on the index."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from vitvis.gallery.site.model import Picture
+
+__all__ = ["COLUMNS", "PER_SHEET", "Sheets", "draw_sheets"]
+
+COLUMNS = 16
+PER_SHEET = COLUMNS * COLUMNS
+MOSAIC = 3
+_EMPTY = (30, 32, 38)
+
+
+@dataclass
+class Sheets:
+    """What drawing the sheets of one site found out.
+
+    Attributes:
+        files: The sheets, as WebP.
+        colours: Mean colour of each picture as `rrggbb`: what a tile shows until its sheet is there.
+        sizes: Width and height of each picture; (0, 0) where it is missing.
+        commands: The command in each picture's PNG, or "".
+        mosaic: The chosen pictures in a square, as WebP.
+    """
+
+    files: list[bytes] = field(default_factory=list)
+    colours: list[str] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    mosaic: bytes = b""
+
+
+def draw_sheets(pictures: Sequence[Picture], tile: int, chosen: Sequence[int], pool: ThreadPoolExecutor) -> Sheets:
+    """Draw all pictures of a site.
+
+    Args:
+        pictures: In the order of their places: sheet `i // 256`, row and column of `i % 256` on 16 x 16.
+        tile: Side of a sprite in px.
+        chosen: Up to nine pictures for the mosaic.
+        pool: Threads; decoding and resizing happen in them.
+    """
+    sheets = Sheets()
+    kept: dict[int, Image.Image] = {}
+    for start in range(0, len(pictures), PER_SHEET):
+        part = pictures[start : start + PER_SHEET]
+        rows = -(-len(part) // COLUMNS)
+        sheet = Image.new("RGB", (COLUMNS * tile, rows * tile), _EMPTY)
+        loaded = pool.map(lambda picture: _load(picture.path, tile), part)
+        for place, (sprite, size, command) in enumerate(loaded):
+            sheets.sizes.append(size)
+            sheets.commands.append(command)
+            sheets.colours.append("{:02x}{:02x}{:02x}".format(*_mean(sprite)) if sprite else "")
+            if sprite is None:
+                continue
+            sheet.paste(sprite, (place % COLUMNS * tile, place // COLUMNS * tile))
+            if start + place in chosen:
+                kept[start + place] = sprite
+        sheets.files.append(_webp(sheet))
+    sheets.mosaic = _mosaic([kept[place] for place in chosen if place in kept], min(tile, 72))
+    return sheets
+
+
+def _load(path: Path | None, tile: int) -> tuple[Image.Image | None, tuple[int, int], str]:
+    if path is None:
+        return None, (0, 0), ""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            size, command = image.size, str(getattr(image, "text", {}).get("command", ""))
+            picture = image.convert("RGB")
+    except (OSError, SyntaxError):  # a damaged picture is an empty tile, not the end of the atlas
+        return None, (0, 0), ""
+    side = min(size)
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    box = (left, top, left + side, top + side)
+    method = Image.Resampling.LANCZOS if side > tile else Image.Resampling.BICUBIC
+    reduce = {"reducing_gap": 2.0} if side > 2 * tile else {}
+    return picture.resize((tile, tile), method, box=box, **reduce), size, command
+
+
+def _mean(sprite: Image.Image) -> tuple[int, int, int]:
+    return sprite.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))  # type: ignore[return-value]
+
+
+def _mosaic(sprites: Sequence[Image.Image], side: int) -> bytes:
+    columns = MOSAIC if len(sprites) > 4 else 2 if len(sprites) > 1 else 1
+    cell = side * MOSAIC // columns
+    canvas = Image.new("RGB", (cell * columns, cell * columns), _EMPTY)
+    for place, sprite in enumerate(sprites[: columns * columns]):
+        corner = (place % columns * cell, place // columns * cell)
+        canvas.paste(sprite.resize((cell, cell), Image.Resampling.BICUBIC), corner)
+    return _webp(canvas)
+
+
+def _webp(image: Image.Image, quality: int = 82) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=quality, method=3)
+    return buffer.getvalue()
