@@ -65,7 +65,7 @@ def _run(settings: SweepSettings, overrides: list[str]) -> tuple[Path, Compariso
     slots = find_slots(settings.devices, settings.workers)
     best = _best(settings)
     folder = Path(settings.out or Path("out") / "sweeps" / spec.path.stem)
-    identity = {"sweep": spec.identity(), "overrides": overrides, "seed": settings.seed}
+    identity = {"sweep": spec.identity(), "overrides": overrides, "seed": settings.seed, "search": settings.search}
     with RunFolder.open(folder, kind="sweep", settings=to_container(settings), identity=identity) as run:
         study = SweepStudy(spec, folder, seed=settings.seed, run_cap=settings.run_cap)
         if settings.retry:
