@@ -37,7 +37,10 @@ class SearchSettings:
     data: str | None = setting(None, "imagefolder:PATH | folder:PATH | parquet:FILE | hfds/NAME | hfids/NAME | "
                                "wds/PATH | tfds/NAME (the last four as timm reads them)")  # fmt: skip
     split: str = setting("validation", "split of the data, where timm's dataset factory reads it")
-    classes: str | None = setting(None, "file with names of classes: 'label TAB name' lines, or a name a line")
+    classes: str | None = setting(
+        None,
+        "file with names of classes, 'label TAB name' or a name a line; a classes.tsv beside Parquet files when null",
+    )
     limit: int | None = setting(None, "search only the first so many images", unit="images", minimum=1)
     regions: str = setting("auto", "where objects are: auto (columns xmin ymin xmax ymax), none, polygons:FOLDER, "
                            "masks:FOLDER")  # fmt: skip

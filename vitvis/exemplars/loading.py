@@ -89,7 +89,7 @@ def _read(source: Source, item: Item, load: Callable[[], Image], transform: Tran
         image = transform(picture)
     except BrokenImage as error:
         return Loaded(item, None, reason=str(error))
-    except (ValueError, OSError, RuntimeError, MemoryError) as error:  # a picture of one pixel by a million, say
+    except Exception as error:  # a picture of one pixel by a million, say: whatever resizing raises
         return Loaded(item, None, reason=f"can't be transformed: {error}")
     mask = None
     if source.regions is not None:

@@ -280,6 +280,8 @@ def open_source(spec: str | None, *, split: str = "validation", classes: str | N
     elif kind == "folder" and colon:
         source = Folder(Path(path).expanduser(), classes=False, spec=spec)
     elif kind == "parquet" and colon:
+        beside = Path(path).expanduser().parent / "classes.tsv"
+        names = names or read_class_names(str(beside) if beside.is_file() else None)
         source = Parquet(str(Path(path).expanduser()), spec=spec, class_names=names)
     elif spec.partition("/")[0].lower() in TIMM_PREFIXES and "/" in spec:
         from vitvis.exemplars.streams import open_timm

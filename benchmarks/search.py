@@ -1,0 +1,90 @@
+"""Images/s of a search beside those of the bare forward pass of the same model, in one process, with one loader.
+
+    python benchmarks/search.py data=parquet:val.parquet [model=vitvis_vit] [limit=10000] [trainer.threads=2] ...
+
+takes the settings of `python -m vitvis.search`. Every batch comes from the loader once and goes through both, in turns
+first and second, so that whatever else the machine does hits both alike. The time to load a batch counts for both.
+On a machine that is busy with other things, `cpu` (seconds of this process on a core) is the number to trust.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+from vitvis.config.core import parse
+from vitvis.config.search import SearchSettings
+from vitvis.errors import run_main
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def main(argv: list[str]) -> None:
+    settings = parse(SearchSettings, argv, prog="python benchmarks/search.py", description=__doc__.splitlines()[0])
+    import torch
+
+    from vitvis.backbones import Tap, load_backbone, parse_units
+    from vitvis.exemplars.engine import _side
+    from vitvis.exemplars.layout import make_layout
+    from vitvis.exemplars.loading import make_loader
+    from vitvis.exemplars.regions import open_regions
+    from vitvis.exemplars.sources import open_source
+    from vitvis.exemplars.state import observe, start
+
+    torch.set_num_threads(settings.trainer.threads or 2)
+    source = open_source(settings.data, limit=settings.limit)
+    source.regions = open_regions(settings.regions, source)
+    backbone = load_backbone(settings.model, settings.weights, _side(settings.image_size))
+    units = parse_units(settings.units, backbone.sites, settings.seed)
+    layout = make_layout(units, {unit.site: backbone.site(unit.site) for unit in units}, settings.tokens)
+    state = start(layout, settings.k, sample=settings.sample, seed=settings.seed, maps=settings.maps)
+    loader = make_loader(
+        source, backbone.transform(), batch_size=settings.batch_size or 32, workers=settings.workers or 0
+    )
+    sites = [group.site for group in layout.groups]
+    seconds = {clock: {"load": 0.0, "bare": 0.0, "search": 0.0} for clock in CLOCKS}
+    images, report = 0, 2000
+    with torch.inference_mode():
+        backbone(torch.rand(4, 3, *backbone.image_size))  # warm up
+        before = now()
+        for number, batch in enumerate(loader):
+            charge(seconds, "load", before)
+            for arm in ("bare", "search") if number % 2 else ("search", "bare"):
+                began = now()
+                if arm == "bare":
+                    backbone(batch.images)
+                else:
+                    with Tap(backbone, sites) as tap:
+                        observe(state, layout, tap(batch.images), batch.indices, batch.masks)
+                charge(seconds, arm, began)
+            images += len(batch.items)
+            if images >= report:
+                report += 2000
+                _print(images, layout.width, seconds)
+            before = now()
+    _print(images, layout.width, seconds)
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+
+
+def now() -> dict[str, float]:
+    return {name: clock() for name, clock in CLOCKS.items()}
+
+
+def charge(seconds: dict[str, dict[str, float]], arm: str, began: dict[str, float]) -> None:
+    for name, value in now().items():
+        seconds[name][arm] += value - began[name]
+
+
+def _print(images: int, units: int, seconds: dict[str, dict[str, float]]) -> None:
+    for name, spent in seconds.items():
+        bare, search = (images / (spent["load"] + spent[arm]) for arm in ("bare", "search"))
+        print(
+            f"{images:,} images, {units:,} units, {name}: bare {bare:.1f} images/s, search {search:.1f} images/s, "
+            f"ratio {search / bare:.3f} (without loading {spent['bare'] / spent['search']:.3f})",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))
