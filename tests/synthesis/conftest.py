@@ -25,7 +25,7 @@ def backbone() -> Backbone:
 
 
 @pytest.fixture()
-def fit(backbone: Backbone):  # noqa: ANN201
+def fit(backbone: Backbone):
     """Fit units with a recipe; returns the module after the last chunk, and the images of every target."""
 
     def run(units: str, recipe: dict[str, Any], seeds=(0,), size: int = 16, **trainer: Any):
@@ -47,7 +47,10 @@ def fit(backbone: Backbone):  # noqa: ANN201
         callbacks = [Collect(), *trainer.pop("callbacks", [])]
         ckpt_path = trainer.pop("ckpt_path", None)
         Trainer(**(options | trainer), callbacks=callbacks).fit(
-            module, UnitDataModule(chunks, settings.steps), ckpt_path=ckpt_path, weights_only=True if ckpt_path else None
+            module,
+            UnitDataModule(chunks, settings.steps),
+            ckpt_path=ckpt_path,
+            weights_only=True if ckpt_path else None,
         )
         return module, kept, rows
 

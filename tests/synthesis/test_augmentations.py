@@ -12,7 +12,7 @@ from vitvis.synthesis.augmentations.affine import affine_matrix
 
 SIZE = (12, 10)
 EVERY = {
-    "affine": AugmentSettings(affine=AffineSettings(), noise=None),
+    "affine": AugmentSettings(affine=AffineSettings(fade=None), noise=None),
     "shift": AugmentSettings(affine=None, noise=None, shift=ShiftSettings(pixels=4)),
     "shift-each": AugmentSettings(affine=None, noise=None, shift=ShiftSettings(pixels=4, shared=False)),
     "color": AugmentSettings(affine=None, noise=None, color=ColorSettings()),
@@ -100,13 +100,20 @@ def test_affine_matrix_turns_about_the_middle() -> None:
 
 
 def test_affine_shifts_by_pixels_and_fills_by_reflection() -> None:
-    augmentation = make_augmentations(AugmentSettings(affine=AffineSettings(), noise=None), 1).steps[0]
+    augmentation = make_augmentations(AugmentSettings(affine=AffineSettings(fade=None), noise=None), 1).steps[0]
     matrix = affine_matrix(SIZE, torch.tensor([3.0, 0.0]), torch.tensor(0.0), torch.tensor(1.0))
     white = torch.ones(1, 1, 3, *SIZE)
     torch.testing.assert_close(augmentation.apply(white, {"matrix": matrix[None, None]}), white)
     picture = images(1)[:, None]
     moved = augmentation.apply(picture, {"matrix": matrix[None, None]})
     torch.testing.assert_close(moved[..., 3:], picture[..., :-3], atol=1e-4, rtol=0)
+
+
+def test_a_faded_warp_leaves_the_copies_exactly_alone() -> None:
+    pipeline = make_augmentations(AugmentSettings(affine=AffineSettings(shift=4, fade=0.5), noise=None), 2)
+    early, late = run(pipeline, images(), [0, 0, 0], progress=0.0), run(pipeline, images(), [0, 0, 0], progress=0.5)
+    assert torch.equal(late, images()[:, None].expand_as(late))
+    assert not torch.allclose(early, late, atol=0.05)
 
 
 def test_unknown_kornia_name_and_argument_are_one_line() -> None:

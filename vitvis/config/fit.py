@@ -64,6 +64,10 @@ class AffineSettings:
     shift: float = setting(8.0, "largest shift in each direction", unit="px", minimum=0)
     rotate: float = setting(5.0, "largest angle either way", unit="degrees", minimum=0)
     zoom: float = setting(1.1, "largest zoom in or out, as a factor", minimum=1)
+    fade: float | None = setting(0.8, "share of the steps over which all three shrink to nothing; null: never",
+                                 minimum=0, maximum=1)  # fmt: skip
+    by_depth: bool = setting(True, "grow all three with the depth of the site, from nothing at the first block: units "
+                             "there look at a few pixels, and a shift is noise to them")  # fmt: skip
 
 
 @dataclass
@@ -86,7 +90,7 @@ class ColorSettings:
 class NoiseSettings:
     """Gaussian noise whose standard deviation moves in a line over the run."""
 
-    start: float = setting(0.1, "standard deviation in the first step, in units of [0, 1]", minimum=0)
+    start: float = setting(0.05, "standard deviation in the first step, in units of [0, 1]", minimum=0)
     end: float = setting(0.0, "standard deviation after the last step", minimum=0)
     per: str = setting("pixel", "one value a pixel (the paper's text), or a channel of a copy (its released code)",
                        choices=("pixel", "channel"))  # fmt: skip
@@ -122,9 +126,9 @@ class ObjectiveSettings:
     tokens: Any = setting(
         "patches", "positions that count: patches, cls, all, an index, or a box [top,left,bottom,right]"
     )
-    share: float = setting(1.0, "strongest share of those tokens that is averaged: 1 all, 0.1 the strongest tenth",
+    share: float = setting(0.1, "strongest share of those tokens that is averaged: 1 all, 0.1 the strongest tenth",
                            minimum=0, maximum=1)  # fmt: skip
-    share_end: float | None = setting(None, "share at the end, reached in a line over the run; as share when null",
+    share_end: float | None = setting(1.0, "share at the end, reached in a line over the run; as share when null",
                                       minimum=0, maximum=1)  # fmt: skip
     measure: str = setting("dot", "dot: the activation itself; cosine: over the length of the site's vector",
                            choices=("dot", "cosine"))  # fmt: skip
@@ -136,7 +140,7 @@ class ObjectiveSettings:
 class OptimSettings:
     """How the image is moved: Adam on each image for itself."""
 
-    lr: float | None = setting(None, "learning rate; null: that of the parameterisation (pixel 0.1, fourier 0.05, "
+    lr: float | None = setting(None, "learning rate; null: that of the parameterisation (pixel 0.1, fourier 0.2, "
                                "phase 0.3)", minimum=0)  # fmt: skip
     betas: list[float] = setting([0.5, 0.99], "Adam's decay rates")
     eps: float = setting(1.0e-8, "Adam's epsilon", minimum=0)
@@ -192,7 +196,7 @@ class FitSettings:
                                parser=split_units)  # fmt: skip
     seeds: list[int] = setting([0], "one image per unit and seed", minimum=0)
     steps: int = setting(60, "optimisation steps an image", unit="steps", minimum=1)
-    copies: int = setting(4, "augmented copies of each image in a step", unit="copies", minimum=1)
+    copies: int = setting(2, "augmented copies of each image in a step", unit="copies", minimum=1)
     chunk: int | None = setting(None, "images optimised together; chosen for the device when null", unit="images",
                                 minimum=1)  # fmt: skip
     image: ImageSettings = setting(ImageSettings, "how pixels come from the parameter that is optimised")

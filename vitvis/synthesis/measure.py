@@ -100,7 +100,9 @@ def measure_firing(
     return Firing(joined[0], joined[1], joined[3] if pre_site is not None else None, joined[2])
 
 
-def describe(site: Site, images: Tensor, before: Sequence[float | None], after: Firing, failed: Sequence[bool]) -> list[dict[str, Any]]:
+def describe(
+    site: Site, images: Tensor, before: Sequence[float | None], after: Firing, failed: Sequence[bool]
+) -> list[dict[str, Any]]:
     """Return the measures of finished images as rows of records.
 
     Args:

@@ -49,9 +49,7 @@ class ActivationMaximization(LightningModule):
         step: steps that are done in it.
     """
 
-    def __init__(
-        self, backbone: Backbone, chunks: Sequence[Chunk], settings: FitSettings | Mapping[str, Any]
-    ) -> None:
+    def __init__(self, backbone: Backbone, chunks: Sequence[Chunk], settings: FitSettings | Mapping[str, Any]) -> None:
         super().__init__()
         self.backbone = backbone
         self.chunks = list(chunks)
@@ -100,7 +98,11 @@ class ActivationMaximization(LightningModule):
         self.chunk, self.step = chunk, 0
         self._place(self.parameterization.start(chunk.seeds).to(self.device, torch.float32))
         self._failed = torch.zeros(len(chunk), dtype=torch.bool, device=self.device)
-        self._objective = Objective(chunk.site, chunk.units, self.backbone.sites, self.settings.objective).to(self.device)
+        depth = chunk.site.depth / max(1, max(site.depth for site in self.backbone.sites.values()))
+        self.augmentations = make_augmentations(self.settings.augment, self.settings.copies, min(1.0, depth))
+        self._objective = Objective(chunk.site, chunk.units, self.backbone.sites, self.settings.objective).to(
+            self.device
+        )
         tokens = self.settings.objective.tokens
         before = measure_firing(self.backbone, self.images(), chunk.site, chunk.units, tokens)
         self._before = list(before.mean.tolist())
@@ -133,14 +135,17 @@ class ActivationMaximization(LightningModule):
         rate = PARAMETERIZATIONS[self.settings.image.kind].default_lr if optim.lr is None else optim.lr
         return torch.optim.Adam([self.image], lr=rate, betas=(optim.betas[0], optim.betas[1]), eps=optim.eps)
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Return the loss of one step: minus the activations, plus the weighted regularisers, summed over images."""
-        step = int(batch)
-        if self.chunk is None:  # Lightning goes on inside an epoch without beginning it
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Take up a checkpoint of Lightning's, which goes on inside an epoch without beginning it."""
+        if self.chunk is None:
             self._begin(self.chunks[self.current_epoch])
             if self._pending is not None:
                 self.load_chunk_state(self._pending)
                 self._pending = None
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the loss of one step: minus the activations, plus the weighted regularisers, summed over images."""
+        step = int(batch)
         if step != self.step or self._objective is None:
             raise RuntimeError(f"step {step} was asked for, but the chunk stands at step {self.step}")
         chunk, progress = self._current(), step / self.settings.steps
@@ -172,7 +177,7 @@ class ActivationMaximization(LightningModule):
         return values
 
     def _log(self, loss: Tensor, activation: Tensor, terms: Mapping[str, Tensor]) -> None:
-        """Log means over images, so that curves compare between chunks of different sizes; nothing waits for the device."""
+        """Log means over images, so that curves of chunks of any size compare; nothing waits for the device."""
         if self._trainer is None:
             return
         count = len(activation)
@@ -207,7 +212,9 @@ class ActivationMaximization(LightningModule):
         chunk = self._current()
         moments: dict[str, Any] = {}
         for optimizer in self._optimizers():
-            moments = {name: value.detach().cpu().clone() for name, value in optimizer.state.get(self.image, {}).items()}
+            moments = {
+                name: value.detach().cpu().clone() for name, value in optimizer.state.get(self.image, {}).items()
+            }
         return {
             "targets": [list(target) for target in chunk.targets],
             "step": self.step,

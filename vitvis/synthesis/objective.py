@@ -53,7 +53,7 @@ def strongest(values: Tensor, share: float) -> Tensor:
 
 
 def before_activation(site: Site, sites: Mapping[str, Site]) -> Site | None:
-    """Return the site of what goes into the activation function of an `mlp` site, unit by unit; None where there is none."""
+    """Return the site of what goes into the activation function of an `mlp` site; None where there is none."""
     if site.kind != "mlp":
         return None
     other = sites.get(f"{site.name}_pre")
@@ -73,7 +73,9 @@ class Objective:
         settings: the group `objective` of a recipe.
     """
 
-    def __init__(self, site: Site, units: Sequence[Unit], sites: Mapping[str, Site], settings: ObjectiveSettings) -> None:
+    def __init__(
+        self, site: Site, units: Sequence[Unit], sites: Mapping[str, Site], settings: ObjectiveSettings
+    ) -> None:
         self.site = site
         self.settings = settings
         self.pre_site = None if any(unit.direction for unit in units) else before_activation(site, sites)

@@ -25,7 +25,15 @@ from vitvis.errors import VitvisError
 
 from .registry import Registry
 
-__all__ = ["REGULARIZERS", "Regularizer", "chosen_regularizers", "grey_distance", "paper_tv", "regularizer", "total_variation"]
+__all__ = [
+    "REGULARIZERS",
+    "Regularizer",
+    "chosen_regularizers",
+    "grey_distance",
+    "paper_tv",
+    "regularizer",
+    "total_variation",
+]
 
 Penalty = Callable[[Tensor], Tensor]
 
@@ -89,7 +97,7 @@ def paper_tv(images: Tensor) -> Tensor:
 
 @regularizer("total_variation")
 def total_variation(images: Tensor) -> Tensor:
-    """Kornia's total variation: mean absolute difference of neighbours, averaged over channels; `[B, 3, H, W]` -> `[B]`."""
+    """Kornia's total variation: mean absolute difference of neighbours, over channels; `[B, 3, H, W]` -> `[B]`."""
     return kornia_total_variation(images, reduction="mean").mean(dim=1)
 
 

@@ -31,16 +31,33 @@ def affine_matrix(size: tuple[int, int], shift: Tensor, angle: Tensor, zoom: Ten
 
 
 class Affine(Augmentation):
-    """Uniform shift and angle, zoom uniform in its logarithm; reflected at the border, never black (kornia)."""
+    """Uniform shift and angle, zoom uniform in its logarithm; reflected at the border, never black (kornia).
+
+    Args:
+        settings: the ranges.
+        depth: of the site, 0 (first block) to 1 (last).
+    """
 
     name = "affine"
 
-    def __init__(self, settings: AffineSettings) -> None:
+    def __init__(self, settings: AffineSettings, depth: float = 1.0) -> None:
         self.settings = settings
+        self.reach = depth if settings.by_depth else 1.0
+
+    def strength(self, progress: float) -> float:
+        """Return the factor 1..0 of all ranges when `progress` (0..1) of the steps is done."""
+        fade = self.settings.fade
+        if fade is None:
+            return self.reach
+        return self.reach * max(0.0, 1 - progress / fade) if fade > 0 else 0.0
+
+    def active(self, progress: float) -> bool:
+        """Be off once it has faded: an interpolation that moves nothing would only blur."""
+        return self.strength(progress) > 0
 
     def draw(self, size: tuple[int, int], progress: float, generator: Generator) -> Draw:
         """Draw one matrix `[2, 3]`, in pixels."""
-        shift_x, shift_y, angle, zoom = torch.rand(4, generator=generator) * 2 - 1
+        shift_x, shift_y, angle, zoom = (torch.rand(4, generator=generator) * 2 - 1) * self.strength(progress)
         shift = torch.stack([shift_x, shift_y]) * self.settings.shift
         angle = angle * math.radians(self.settings.rotate)
         return {"matrix": affine_matrix(size, shift, angle, torch.exp(zoom * math.log(self.settings.zoom)))}

@@ -24,6 +24,10 @@ class Augmentation:
     name = "augmentation"
     shared = False
 
+    def active(self, progress: float) -> bool:
+        """Tell whether it changes anything when `progress` (0..1) of the steps is done."""
+        return True
+
     def draw(self, size: tuple[int, int], progress: float, generator: Generator) -> Draw:
         """Draw the random numbers of one copy, on the CPU.
 

@@ -63,7 +63,9 @@ class CyclicShift(Augmentation):
         """Draw rows and columns to roll by as the source index of every row `[H]` and column `[W]`."""
         limit = self.settings.pixels
         shifts = torch.randint(-limit, limit + 1, (2,), generator=generator)
-        return {name: (torch.arange(n) - shifts[axis]) % n for axis, (name, n) in enumerate(zip("yx", size, strict=True))}
+        return {
+            name: (torch.arange(n) - shifts[axis]) % n for axis, (name, n) in enumerate(zip("yx", size, strict=True))
+        }
 
     def apply(self, copies: Tensor, draws: Draw) -> Tensor:
         """Roll by gathering, so that no shift has to come back from the device."""

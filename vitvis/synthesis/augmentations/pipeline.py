@@ -30,7 +30,7 @@ class Augmentations:
         self.steps = list(steps)
         self.copies = copies
 
-    def draw(self, seeds: Sequence[int], step: int, progress: float, size: tuple[int, int]) -> list[Draw]:
+    def draw(self, seeds: Sequence[int], step: int, progress: float, size: tuple[int, int]) -> list[Draw | None]:
         """Draw for every seed and copy, keyed by (seed, step, copy, name).
 
         Args:
@@ -41,11 +41,15 @@ class Augmentations:
 
         Returns:
             One draw an augmentation; each tensor is `[U, A, ...]`, or `[1, A, ...]` where all images have one seed.
+            None for an augmentation that is off by now.
         """
         distinct = sorted(set(seeds))
         rows = torch.tensor([distinct.index(seed) for seed in seeds])
-        drawn = []
+        drawn: list[Draw | None] = []
         for augmentation in self.steps:
+            if not augmentation.active(progress):
+                drawn.append(None)
+                continue
             by_seed = [self._draw_copies(augmentation, seed, step, progress, size) for seed in distinct]
             stacked = {name: torch.stack([draw[name] for draw in by_seed]) for name in by_seed[0]}
             if len(distinct) > 1:
@@ -66,20 +70,28 @@ class Augmentations:
             return {name: value.expand(self.copies, *value.shape[1:]) for name, value in stacked.items()}
         return stacked
 
-    def apply(self, images: Tensor, draws: Sequence[Draw]) -> Tensor:
+    def apply(self, images: Tensor, draws: Sequence[Draw | None]) -> Tensor:
         """Replay draws on images `[U, 3, H, W]`; returns copies `[U * A, 3, H, W]`, those of an image together."""
         copies = images[:, None].expand(-1, self.copies, -1, -1, -1)
         for augmentation, draw in zip(self.steps, draws, strict=True):
+            if draw is None:
+                continue
             moved = {name: value.to(images.device, non_blocking=True) for name, value in draw.items()}
             copies = augmentation.apply(copies, moved)
         return copies.flatten(0, 1)
 
 
-def make_augmentations(settings: AugmentSettings, copies: int) -> Augmentations:
-    """Return the augmentations that a recipe lists: geometry first, then colour, then noise, then kornia's."""
+def make_augmentations(settings: AugmentSettings, copies: int, depth: float = 1.0) -> Augmentations:
+    """Return the augmentations that a recipe lists: geometry first, then colour, then noise, then kornia's.
+
+    Args:
+        settings: the group `augment` of a recipe.
+        copies: A.
+        depth: of the site, 0 (first block) to 1 (last).
+    """
     steps: list[Augmentation] = []
     if settings.affine is not None:
-        steps.append(Affine(settings.affine))
+        steps.append(Affine(settings.affine, depth))
     if settings.shift is not None:
         steps.append(CyclicShift(settings.shift))
     if settings.color is not None:

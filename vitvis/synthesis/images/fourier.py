@@ -23,7 +23,7 @@ class FourierImage(Parameterization):
     structure grow as they do in photos (Olah, Mordvintsev, Schubert: Feature Visualization, Distill 2017).
     """
 
-    default_lr = 0.05
+    default_lr = 0.2
     scale: Tensor
     colors: Tensor
 

@@ -41,7 +41,7 @@ def half_weights(size: tuple[int, int]) -> Tensor:
 def mean_magnitude(images: Iterable[Tensor]) -> Tensor:
     """Return the mean over images `[3, H, W]` of the magnitude of their `rfft2`: `[3, H, W // 2 + 1]`.
 
-    Fel et al.: Unlocking Feature Visualization for Deep Networks with MAgnitude Constrained Optimization, 2023, section 3.2.
+    Fel et al.: Unlocking Feature Visualization for Deep Networks with MAgnitude Constrained Optimization, 2023.
     """
     total, count = None, 0
     for image in images:
