@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
         console.print(f"{about['images']} images of {about['data']}, {about['skipped']} skipped", highlight=False)
         for table in to_terminal(results):
             console.print(table)
-        console.print("± is half of the 95 % interval, its wider side; results.md has both ends", style="dim")
+        console.print("± is the wider side of the 95 % interval; results.md has both ends", style="dim")
         console.print(f"results in {results['out']}", highlight=False, soft_wrap=True)
     return 0
 
