@@ -59,7 +59,12 @@ def write_fit(
     strips: bool = True,
 ) -> Path:
     """Write a fit run; unit 3 of each site is dead, unit 5 failed."""
-    recipe = {"image": {"kind": "pixels"}, "regularize": {"tv": tv}, "steps": 40, "weights_file": "/home/me/secret/w.pth"}
+    recipe = {
+        "image": {"kind": "pixels"},
+        "regularize": {"tv": tv},
+        "steps": 40,
+        "weights_file": "/home/me/secret/w.pth",
+    }
     listed = sites(depths, units, kinds)
     with RunFolder.open(path, kind="fit", settings={"steps": 40}, identity=identity(backbone, listed, recipe)) as run:
         for site in listed:
@@ -69,12 +74,17 @@ def write_fit(
                 for seed in seeds:
                     name, address = f"images/{site['name']}/{unit}_s{seed}.png", f"{site['name']}:{unit}"
                     picture = pattern(site["depth"], unit, site["kind"], side, seed)
-                    line = command or f"python -m vitvis.fit model={backbone} units={address} seeds=[{seed}] out=/home/me/out"
+                    line = (
+                        command
+                        or f"python -m vitvis.fit model={backbone} units={address} seeds=[{seed}] out=/home/me/out"
+                    )
                     files[name] = save_png(picture, {"unit": address, "command": line})
                     if strips:
                         strip = Image.new("RGB", (side * 4, side))
                         for step in range(4):
-                            blend = Image.blend(Image.new("RGB", (side, side), (128, 128, 128)), picture, (step + 1) / 4)
+                            blend = Image.blend(
+                                Image.new("RGB", (side, side), (128, 128, 128)), picture, (step + 1) / 4
+                            )
                             strip.paste(blend, (step * side, 0))
                         files[name.replace("images/", "progress/", 1)] = save_png(strip, {})
                     status = {3: "dead", 5: "failed"}.get(unit, "ok")
@@ -108,7 +118,9 @@ def write_search(
     with RunFolder.open(path, kind="search", settings={}, identity=identity(backbone, listed)) as run:
         real = sorted(shared.glob("*.jpg"))[:photos] if shared else []
         for index in range(photos):
-            picture = Image.open(real[index]).convert("RGB").resize((96, 96)) if real else pattern(5, index, "mlp", 96, 7)
+            picture = (
+                Image.open(real[index]).convert("RGB").resize((96, 96)) if real else pattern(5, index, "mlp", 96, 7)
+            )
             file = path / "thumbs" / f"{index}.jpg"
             file.parent.mkdir(exist_ok=True)
             picture.save(file, quality=85)

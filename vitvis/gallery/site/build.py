@@ -52,6 +52,7 @@ def write_atlas(
     tile: int = 96,
     exemplars: int = 9,
     paths: bool = False,
+    link: bool = False,
 ) -> Atlas:
     """Write a static site from run folders; whole or not at all.
 
@@ -63,6 +64,8 @@ def write_atlas(
         tile: Side of a sprite in px.
         exemplars: Strongest photos a unit; half as many of the weakest.
         paths: Show names of dataset files and absolute paths, instead of leaving them out.
+        link: Refer to full-size pictures that lie beside `out`, in the same folder, instead of copying them: for the
+            atlas of a run that lies within the run.
 
     Raises:
         VitvisError: a folder is no run, none holds anything to show, `out` is something else than an atlas, or
@@ -79,7 +82,8 @@ def write_atlas(
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        writer = _Writer(partial, max_mb, tile, exemplars, paths)
+        home = out.resolve().parent if link else None
+        writer = _Writer(partial, max_mb, tile, exemplars, paths, home)
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
             writer.draw(backbones, pool)
         writer.copy_pictures(backbones)
@@ -103,12 +107,13 @@ def write_atlas(
 class _Writer:
     """Writes the parts of one atlas into a folder that nobody sees yet."""
 
-    def __init__(self, folder: Path, max_mb: float, tile: int, exemplars: int, paths: bool) -> None:
+    def __init__(self, folder: Path, max_mb: float, tile: int, exemplars: int, paths: bool, home: Path | None) -> None:
         self.folder = folder
         self.limit = max_mb * 1e6
         self.tile = tile
         self.exemplars = exemplars
         self.paths = paths
+        self.home = home
         self.left_out = 0
         self._written = 0
         self._tables: dict[str, dict[str, Any]] = {}
@@ -143,6 +148,8 @@ class _Writer:
                     if picture.strip is not None:
                         name = name.replace("images/", "progress/", 1)
                         jobs.append((2, site.id, place, name, picture.strip))
+        if self.home is not None:
+            jobs = [job for job in jobs if not self._link(*job)]
         jobs.sort(key=lambda job: job[0])
         reserve = _RESERVE * len(jobs) + 400_000
         needed = sum(job[-1].stat().st_size for job in jobs)
@@ -159,6 +166,16 @@ class _Writer:
                 continue
             self._write(file, data)
             self._tables[site_id]["strip" if order == 2 else "file"][place] = file
+
+    def _link(self, order: int, site_id: str, place: int, name: str, path: Path) -> bool:
+        """Refer to a picture that lies beside the atlas; return False for one that lies elsewhere."""
+        assert self.home is not None
+        path = path.resolve()
+        if not path.is_relative_to(self.home):
+            return False
+        address = "../" + "/".join(_quoted(part) for part in path.relative_to(self.home).parts)
+        self._tables[site_id]["strip" if order == 2 else "file"][place] = address
+        return True
 
     def write_data(self, title: str, runs: Sequence[Run], backbones: Sequence[Backbone]) -> None:
         """Write one file of data a site, and the one that every page begins with."""

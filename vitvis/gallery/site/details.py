@@ -15,7 +15,7 @@ __all__ = ["PER_PART", "SearchDetails", "number"]
 
 #: Units in one file of details.
 PER_PART = 64
-NEAREST = 12
+NEAREST = 10
 _BARS = 48
 
 

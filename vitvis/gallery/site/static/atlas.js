@@ -332,7 +332,8 @@
       href: link(backboneId, siteName, key) + (number ? `?picture=${number}` : ""), "aria-current": place === chosen ? "true" : null,
       title: `${atlas.runs[table.run[place]].name}, seed ${table.seed[place]}`,
     }, h("span", { class: "sprite", style: spriteStyle(site, table, place, 96) + (place === chosen ? ";outline:2px solid var(--accent)" : "") }),
-    h("span", { class: "quiet", style: "display:block;width:96px;font-size:12px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap" }, table.seed[place] === null ? "" : `seed ${table.seed[place]}, ${show(table.activation[place], 2)}`)))),
+    h("span", { class: "under" }, `seed ${show(table.seed[place])}, ${show(table.activation[place], 2)}`),
+    site.runs.length > 1 ? h("span", { class: "under" }, atlas.runs[table.run[place]].name) : null))),
   ];
   const exemplars = (search, toggle, several) => {
     const run = atlas.runs[search.run];
@@ -396,26 +397,26 @@
     const mode = query.get("by") in MODES ? query.get("by") : several ? "runs" : backbone.sites.some((other) => other.depth === site.depth && other.kind !== site.kind) ? "kinds" : "depth";
     const table = await load(site.id);
     const typed = query.get("units");
-    const keys = typed ? typed.split(",").map((key) => key.trim()).filter(Boolean).slice(0, 200) : table.keys.slice(0, 8);
-    const columns = [];
-    const column = (other, owner, run, label) => columns.push({ site: other, owner, run, label });
-    if (mode === "runs") for (const run of [...site.runs].sort((a, b) => (atlas.runs[b].score ?? -1) - (atlas.runs[a].score ?? -1) || a - b)) column(site, backbone, run, runLabel(atlas.runs[run]));
-    if (mode === "runs" && !columns.length) column(site, backbone, null, ["strongest photo"]);
-    if (mode === "kinds") for (const other of backbone.sites.filter((item) => item.depth === site.depth)) column(other, backbone, null, [other.kind, other.name]);
-    if (mode === "depth") for (const other of backbone.sites.filter((item) => item.kind === site.kind)) column(other, backbone, null, [`depth ${other.depth}`, other.name]);
-    if (mode === "backbones") for (const owner of atlas.backbones) { const other = owner.sites.find((item) => item.name === site.name); if (other) column(other, owner, null, [owner.id, other.name]); }
-    const tables = await Promise.all(columns.map(({ site: other }) => load(other.id)));
-    const side = innerWidth < 760 ? 88 : 120;
+    const keys = typed ? typed.split(",").map((key) => key.trim()).filter(Boolean).slice(0, 200) : table.keys.slice(0, 10);
+    const rows = [];  // what is compared; units are the columns
+    const row = (other, owner, run, label) => rows.push({ site: other, owner, run, label });
+    if (mode === "runs") for (const run of [...site.runs].sort((a, b) => (atlas.runs[b].score ?? -1) - (atlas.runs[a].score ?? -1) || a - b)) row(site, backbone, run, runLabel(atlas.runs[run]));
+    if (mode === "runs" && !rows.length) row(site, backbone, null, ["strongest photo"]);
+    if (mode === "kinds") for (const other of backbone.sites.filter((item) => item.depth === site.depth)) row(other, backbone, null, [other.kind, other.name]);
+    if (mode === "depth") for (const other of backbone.sites.filter((item) => item.kind === site.kind)) row(other, backbone, null, [`depth ${other.depth}`, other.name]);
+    if (mode === "backbones") for (const owner of atlas.backbones) { const other = owner.sites.find((item) => item.name === site.name); if (other) row(other, owner, null, [owner.id, other.name]); }
+    const tables = await Promise.all(rows.map(({ site: other }) => load(other.id)));
+    const side = innerWidth < 760 ? 88 : 104;
     const to = (changes) => {
       const next = new URLSearchParams({ by: mode, ...(typed ? { units: typed } : {}), ...changes.query });
       location.hash = `${link("compare", changes.backbone ?? backbone.id, changes.site ?? site.name)}?${next}`;
     };
-    const cell = (columnAt, key) => {
-      const { site: other, owner, run } = columns[columnAt], data = tables[columnAt], unit = data.keys.indexOf(key);
+    const cell = (at, key) => {
+      const { site: other, owner, run, label } = rows[at], data = tables[at], unit = data.keys.indexOf(key);
       const place = unit < 0 ? undefined : picturesOf(data)[unit].find((item) => run === null || data.run[item] === run);
       if (place === undefined) return h("td", { class: "gap", "aria-label": "not in this run" }, "·");
       const number = picturesOf(data)[unit].indexOf(place);
-      return h("td", {}, h("a", { href: link(owner.id, other.name, key) + (number ? `?picture=${number}` : ""), "aria-label": `${data.addresses[unit]}, ${columns[columnAt].label.join(" ")}` },
+      return h("td", {}, h("a", { href: link(owner.id, other.name, key) + (number ? `?picture=${number}` : ""), "aria-label": `${data.addresses[unit]}, ${label.join(" ")}` },
         h("span", { class: "sprite", style: spriteStyle(other, data, place, side) }),
         h("span", { class: "sub" }, data.status[place] === "ok" ? show(data.activation[place]) : data.status[place])));
     };
@@ -428,8 +429,8 @@
         h("label", {}, "Across", h("select", { id: "by", onchange: (event) => to({ query: { by: event.target.value } }) }, Object.entries(MODES).map(([name, label]) => h("option", { value: name, selected: name === mode }, label)))),
         h("label", {}, "Units", h("input", { id: "units", type: "search", value: keys.join(","), style: "width:180px", onchange: (event) => to({ query: { units: event.target.value } }) }))),
       h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Comparison" }, h("table", { class: "compare" },
-        h("thead", {}, h("tr", {}, h("th", {}, ""), columns.map(({ label }) => h("th", { scope: "col" }, label[0], label.slice(1).map((line) => h("span", { class: "sub" }, line)))))),
-        h("tbody", {}, keys.map((key) => h("tr", {}, h("th", { scope: "row" }, key), columns.map((_, at) => cell(at, key))))))));
+        h("thead", {}, h("tr", {}, h("th", {}, ""), keys.map((key) => h("th", { scope: "col" }, key)))),
+        h("tbody", {}, rows.map(({ label }, at) => h("tr", {}, h("th", { scope: "row" }, label[0], label.slice(1).map((line) => h("span", { class: "sub" }, line))), keys.map((key) => cell(at, key))))))));
   };
   const runLabel = (run) => [run.name, ...Object.entries(run.differs).slice(0, 3).map(([name, value]) => `${name} ${value}`), ...(run.score === null ? [] : [`score ${show(run.score)}`])];
 
