@@ -22,7 +22,7 @@ class Progress:
     Args:
         total: Images there are; None where a stream does not say.
         done: Images done by an earlier run.
-        style: `bar` rewrites one line, `lines` prints one every ten seconds, `none` is silent; `auto` asks the terminal.
+        style: `bar` rewrites one line, `lines` prints one in ten seconds, `none` is silent; `auto` asks the terminal.
         scale: Processes that go at this one's pace; their images are counted in.
     """
 

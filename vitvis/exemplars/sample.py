@@ -78,7 +78,7 @@ def draw_deciles(sample: Sample, each: int) -> tuple[Tensor, Tensor, Tensor]:
 
     Returns:
         Dataset indices int64 `[U, D]`, activations float32 `[U, D]` and deciles int8 `[D]` (0 = lowest tenth), with
-        `D = 10 * each`, or fewer where a decile of the sample holds fewer images. Within a decile in order of activation.
+        `D = 10 * each`, or fewer where a decile of the sample holds fewer images. Each decile is in order.
     """
     taken = sample.indices >= 0
     by_hash = sample.hashes[taken].argsort()  # rows in an order that is the same however the sample came about

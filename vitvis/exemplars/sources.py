@@ -261,7 +261,7 @@ def open_source(spec: str | None, *, split: str = "validation", classes: str | N
     """Open data by what the user wrote.
 
     Args:
-        spec: `imagefolder:PATH`, `folder:PATH`, `parquet:FILE` (or a folder or pattern), a path alone, or a name of timm's
+        spec: `imagefolder:PATH`, `folder:PATH`, `parquet:FILE` (or a folder or pattern), a path, or a name of timm's
             dataset factory such as `hfds/NAME`, `hfids/NAME`, `wds/PATH`, `tfds/NAME`, `tar/FILE`.
         split: Split of the data, for timm's factory.
         classes: File with names of classes.

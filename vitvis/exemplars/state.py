@@ -197,7 +197,7 @@ def _keep_maps(state: SearchState, group: Group, read: Tensor, units: Tensor, ro
 def _compare_regions(
     state: SearchState, layout: Layout, read: Mapping[str, Tensor], masks: Tensor, rows: Tensor
 ) -> None:
-    """Add each image's mean activation inside and outside of its regions, patches weighted by how much of them lies there."""
+    """Add each image's mean activation inside and outside of its regions; patches on a border count in part."""
     shares: dict[tuple[int, int], Tensor] = {}
     for group in layout.groups:
         grid = group.site.grid

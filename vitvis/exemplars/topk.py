@@ -29,7 +29,7 @@ class TopK:
 
     Attributes:
         keys: int64 `[U, k]`, descending; decode with `decode`.
-        slots: int16 `[U, k]`, a permutation of `0 .. k-1` for each unit: where what belongs to the entry (token, map) is
+        slots: int16 `[U, k]`, a permutation of `0 .. k-1` a unit: where what belongs to the entry (token, map) is
             kept, so that those need not move when the ranking does.
         largest: Whether high activations win.
     """
@@ -93,7 +93,7 @@ def decode(top: TopK) -> tuple[Tensor, Tensor]:
     """Unpack a ranking.
 
     Returns:
-        Activations float32 `[U, k]` (NaN in places that nothing has taken) and dataset indices int64 `[U, k]` (-1 there).
+        Activations float32 `[U, k]` (NaN in places nothing has taken) and dataset indices int64 `[U, k]` (-1 there).
     """
     vacant = top.keys == _EMPTY
     ordered = (top.keys >> 32).to(torch.int32)
@@ -146,7 +146,7 @@ def merge(first: TopK, second: TopK) -> tuple[TopK, Tensor]:
     """Join the rankings of two parts of a stream that share no image.
 
     Returns:
-        The ranking of both parts, its slots in order (`slots[u, i] == i`), and int64 `[U, k]`: where what belongs to each
+        The ranking of both parts, its slots in order (`slots[u, i] == i`), and int64 `[U, k]`: where what goes with each
         entry was kept, `slot` for the first part and `k + slot` for the second.
 
     Raises:

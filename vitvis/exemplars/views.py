@@ -33,7 +33,7 @@ _SHEET = 40  # strips on a sheet
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a picture whole or not at all, without waiting for the disk: there are thousands, and they can be made again."""
+    """Write a picture whole or not at all, without waiting for the disk: there are thousands, easily made again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     neighbour = path.with_name(f".{path.name}.{os.getpid()}.partial")
     neighbour.write_bytes(data)

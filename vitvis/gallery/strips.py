@@ -52,7 +52,7 @@ def overlay(image: Image.Image, values: np.ndarray, scale: tuple[float, float], 
 
     Args:
         image: RGB.
-        values: `[rows, cols]`, one a patch; brought to the image's size by bilinear interpolation between the patches' centres.
+        values: `[rows, cols]`, one a patch; brought to the image's size bilinearly between the patches' centres.
         scale: Values of the darkest and the brightest colour.
         strength: 0 shows the (grey) image alone, 1 the map alone.
 
