@@ -68,6 +68,10 @@ def _main(argv: list[str]) -> int:
     done: Fit = run_fit(settings)
     if done.primary:
         print(report(done) if original is None else compare(original, done))
+    if done.primary and original is None:
+        from vitvis.gallery.site import write_atlas
+
+        print(f"atlas   {write_atlas([done.path], done.path / 'atlas', title=done.path.name, link=True).path}")
     return 0
 
 
