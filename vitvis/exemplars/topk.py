@@ -146,7 +146,7 @@ def merge(first: TopK, second: TopK) -> tuple[TopK, Tensor]:
     """Join the rankings of two parts of a stream that share no image.
 
     Returns:
-        The ranking of both parts, its slots in order (`slots[u, i] == i`), and int64 `[U, k]`: where what goes with each
+        The ranking of both parts, its slots in order (`slots[u, i] == i`), and int64 `[U, k]`: where what goes with an
         entry was kept, `slot` for the first part and `k + slot` for the second.
 
     Raises:
