@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .backbone import Backbone
     from .discover import Sites, find_sites
+    from .language import Language
     from .loading import load_backbone
+    from .prompts import resolve_units
     from .site import KINDS, Site
     from .tap import Tap
     from .tokens import select_tokens
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "Backbone",
+    "Language",
     "Site",
     "Sites",
     "Tap",
@@ -28,12 +31,15 @@ __all__ = [
     "load_backbone",
     "parse_units",
     "read_units",
+    "resolve_units",
     "select_tokens",
 ]
 
 _HOMES = {
     "KINDS": "site",
     "Backbone": "backbone",
+    "Language": "language",
+    "resolve_units": "prompts",
     "Site": "site",
     "Sites": "discover",
     "Tap": "tap",

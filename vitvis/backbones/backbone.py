@@ -14,6 +14,7 @@ from .site import Site
 
 if TYPE_CHECKING:
     from .discover import Sites
+    from .language import Language
 
 __all__ = ["Backbone"]
 
@@ -59,6 +60,7 @@ class Backbone(nn.Module):
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.class_names = class_names
         self.eval_settings = dict(eval_settings or {})
+        self.language: Language | None = None  # the text tower, where the model has one
         super().train(False)
 
     def train(self, mode: bool = True) -> Backbone:

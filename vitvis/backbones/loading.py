@@ -91,7 +91,8 @@ def load_backbone(
     """Load a model, frozen and in eval mode, that takes images in [0, 1].
 
     Args:
-        name: any timm model (`vit_base_patch16_224`, `hf-hub:owner/name`, `local-dir:PATH`) or a bundled one.
+        name: any timm model (`vit_base_patch16_224`, `hf-hub:owner/name`, `local-dir:PATH`), a bundled one, or one of
+            open_clip (`open_clip:ViT-B-32`, with `weights` a file, `none`, or one of its pretrained tags).
         weights: `hub` (timm's own cache and offline switches are honoured), `none` (random weights, with a warning),
             a safetensors or weights-only `.pth` file, or, for the bundled models, `bundled` (or `hub`).
         image_size: pixels, one side or (rows, columns); None: the model's own.
@@ -105,6 +106,10 @@ def load_backbone(
     """
     size = _size(image_size)
     weights = str(weights)
+    if name.startswith("open_clip:"):
+        from .openclip import load_open_clip
+
+        return load_open_clip(name, weights, size)
     bundled = name in _bundled_names()
     if not bundled:
         if weights == "bundled":

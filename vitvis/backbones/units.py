@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -26,17 +26,21 @@ class Unit:
         site: name of the site.
         index: channel; with a direction, the row of its file.
         sign: 1 to maximise, -1 to minimise.
-        direction: file of directions, or None.
+        direction: file of directions, or a prompt (`text:"a dog"`), or None.
+        vector: of a prompt, `[C]` of length 1; what counts then is the cosine.
     """
 
     site: str
     index: int
     sign: int = 1
     direction: str | None = None
+    vector: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def address(self) -> str:
         """How a user writes this unit."""
+        if self.vector is not None:
+            return f"{'-' if self.sign < 0 else ''}{self.direction}"
         file = f"@{self.direction}" if self.direction else ""
         return f"{'-' if self.sign < 0 else ''}{self.site}{file}:{self.index}"
 
@@ -152,7 +156,9 @@ def read_units(activations: Tensor, units: list[Unit], site: Site) -> Tensor:
         return activations.index_select(-1, index) * sign
     rows = []
     for unit in units:
-        if unit.direction is None:
+        if unit.vector is not None:
+            row = unit.vector.cpu()
+        elif unit.direction is None:
             row = torch.zeros(site.width)
             row[unit.index] = 1
         else:

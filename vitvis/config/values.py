@@ -66,7 +66,7 @@ def split_list(text: str) -> list[str]:
     for position, char in enumerate(text):
         if quote:
             quote = "" if char == quote else quote
-        elif char in _QUOTES and not text[start:position].strip():
+        elif char in _QUOTES and (not text[start:position].strip() or text[position - 1] in ":+"):  # also text:"a, b"
             quote = char
         elif char in _CLOSING:
             stack.append(_CLOSING[char])

@@ -55,7 +55,8 @@ def rows_of_records(records: Iterable[dict[str, Any]], folder: str | Path) -> li
         row = rows.setdefault(record["site"], Row(record["site"]))
         label = str(record["unit"]) if record["sign"] > 0 else f"\N{MINUS SIGN}{record['unit']}"
         if record.get("direction"):
-            label = f"@{Path(record['direction']).stem}:{label}"
+            prompt = record["direction"].startswith(("text:", "image:"))
+            label = record["address"] if prompt else f"@{Path(record['direction']).stem}:{label}"
         path = Path(folder) / record["image"] if record["image"] else None
         tile = Tile(path, label + (f" s{record['seed']}" if several_seeds else ""), status=record["status"])
         if record["activation"] is not None:

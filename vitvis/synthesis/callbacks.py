@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,11 +32,17 @@ def to_pictures(images: torch.Tensor) -> list[Image.Image]:
     return [Image.fromarray(array) for array in arrays]
 
 
+def prompt_slug(prompt: str) -> str:
+    """Return a prompt as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", prompt.removeprefix("text:"))[:40].strip("_")
+
+
 def image_path(unit: Any, seed: int, folder: str = "images") -> str:
     """Return where the image of a unit lies within a run folder: `images/blocks.4.mlp/17_s0.png`."""
     name = f"{'minus' if unit.sign < 0 else ''}{unit.index}"
     if unit.direction:
-        name = f"{Path(unit.direction).stem}-{digest(unit.direction, 6)}-{name}"
+        stem = Path(unit.direction).stem if unit.vector is None else prompt_slug(unit.direction)
+        name = f"{stem}-{digest(unit.direction, 6)}-{name}"
     return f"{folder}/{unit.site.replace('/', '_')}/{name}_s{seed}.png"
 
 

@@ -16,7 +16,7 @@ import torch
 from pytorch_lightning import Trainer
 
 from vitvis import __version__
-from vitvis.backbones import Backbone, Unit, load_backbone, parse_units
+from vitvis.backbones import Backbone, Unit, load_backbone, resolve_units
 from vitvis.config.core import to_container
 from vitvis.config.fit import FitSettings
 from vitvis.distributed import IndependentStrategy, own, trainer_arguments
@@ -81,7 +81,7 @@ class Fit:
             torch.manual_seed(0)  # random weights are to be the same ones on every rank and after a restart
             self.backbone: Backbone = load_backbone(settings.model, settings.weights, _size(settings.image_size))
         self.warnings = [str(item.message) for item in caught if settings.model in str(item.message)]
-        self.units: list[Unit] = parse_units(settings.units, self.backbone.sites, seed=settings.seeds[0])
+        self.units: list[Unit] = resolve_units(settings.units, self.backbone, seed=settings.seeds[0])
         self.recipe = recipe_of(settings)
         self.hash = recipe_hash(self.recipe)
         self.path = Path(settings.out or f"out/{_slug(settings.model)}-{digest(self._identity(), 8)}")

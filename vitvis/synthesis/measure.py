@@ -14,7 +14,7 @@ from vitvis.backbones import Site, Tap, Unit, select_tokens
 from vitvis.backbones.backbone import Backbone
 
 from .images.spectrum import frequencies, half_weights
-from .objective import before_activation, pick, strongest, unit_directions
+from .objective import before_activation, cosine_units, pick, strongest, unit_directions
 from .regularizers import paper_tv
 
 __all__ = ["ASLEEP", "Firing", "describe", "hf_share", "measure_firing", "rank_of"]
@@ -79,12 +79,16 @@ def measure_firing(
     pre_site = before_activation(site, backbone.sites) if plain else None
     wanted = [site] if pre_site is None else [pre_site, site]
     directions = unit_directions(units, site).to(images.device)
+    cosine = cosine_units(units).to(images.device)[:, None, None]
     parts: list[tuple[Tensor, ...]] = []
     with torch.autocast(images.device.type, enabled=False), Tap(backbone, wanted) as tap:
         for start in range(0, len(images), batch):
             rows = slice(start, start + batch)
             read = tap(images[rows].float())
             chosen = select_tokens(read[site.name], site, tokens)
+            if not plain:  # prompts are compared by angle
+                length = chosen.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+                chosen = torch.where(cosine[rows], chosen / length, chosen)
             values = pick(chosen[:, None], directions[rows])[:, 0]
             signs = torch.tensor([unit.sign for unit in units[rows]], device=images.device)
             means = chosen.mean(dim=1) * signs[:, None]

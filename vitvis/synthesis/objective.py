@@ -11,7 +11,7 @@ from torch import Tensor
 from vitvis.backbones import Site, Unit, read_units, select_tokens
 from vitvis.config.fit import ObjectiveSettings
 
-__all__ = ["Objective", "before_activation", "pick", "strongest", "unit_directions"]
+__all__ = ["Objective", "before_activation", "cosine_units", "pick", "strongest", "unit_directions"]
 
 
 def unit_directions(units: Sequence[Unit], site: Site) -> Tensor:
@@ -35,6 +35,11 @@ def pick(activations: Tensor, directions: Tensor, channels: Tensor | None = None
     rows = torch.arange(len(channels), device=activations.device)
     signs = directions[rows, channels].to(activations)
     return activations[rows, :, :, channels] * signs[:, None, None]
+
+
+def cosine_units(units: Sequence[Unit]) -> Tensor:
+    """Say which units are prompts, `[U]`: what counts of them is the cosine, whatever the recipe measures."""
+    return torch.tensor([unit.vector is not None for unit in units])
 
 
 def strongest(values: Tensor, share: float) -> Tensor:
@@ -81,11 +86,14 @@ class Objective:
         self.pre_site = None if any(unit.direction for unit in units) else before_activation(site, sites)
         self.directions = unit_directions(units, site)
         plain = all(unit.direction is None for unit in units)
+        self.cosine = cosine_units(units) | (settings.measure == "cosine")
+        self.any_cosine = bool(self.cosine.any())
         self.channels = torch.tensor([unit.index for unit in units]) if plain else None
 
     def to(self, device: torch.device) -> Objective:
         """Move the directions."""
         self.directions = self.directions.to(device)
+        self.cosine = self.cosine.to(device)
         self.channels = None if self.channels is None else self.channels.to(device)
         return self
 
@@ -111,7 +119,7 @@ class Objective:
         chosen = select_tokens(activations, self.site_at(progress), self.settings.tokens)
         chosen = chosen.unflatten(0, (len(self.directions), -1))
         values = pick(chosen, self.directions, self.channels)
-        if self.settings.measure == "cosine":
+        if self.any_cosine:
             lengths = chosen.norm(dim=-1) * self.directions.norm(dim=-1)[:, None, None]
-            values = values / lengths.clamp_min(1e-6)
+            values = torch.where(self.cosine[:, None, None], values / lengths.clamp_min(1e-6), values)
         return strongest(values, self.share_at(progress))

@@ -1,0 +1,167 @@
+"""Image towers of CLIP and their kin, checked against open_clip's own `encode_image` and `encode_text`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from vitvis.backbones import Backbone, Tap, load_backbone, resolve_units
+from vitvis.backbones.prompts import parse_prompt
+from vitvis.errors import VitvisError
+
+open_clip = pytest.importorskip("open_clip")
+
+from vitvis.backbones.openclip import wrap_open_clip  # noqa: E402
+
+TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+VIT = {"image_size": 64, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
+
+
+def small(**vision: object) -> tuple[torch.nn.Module, Backbone]:
+    """A small CLIP of open_clip's own classes, with a tokenizer that comes in its package."""
+    torch.manual_seed(0)
+    quick = bool(vision.pop("quick_gelu", False))
+    model = open_clip.CLIP(embed_dim=16, vision_cfg={**VIT, **vision}, text_cfg=TEXT, quick_gelu=quick).eval()
+    return model, wrap_open_clip(model, "open_clip:small", "none", open_clip.get_tokenizer("ViT-B-32"))
+
+
+@pytest.mark.parametrize(
+    "vision",
+    [{}, {"quick_gelu": True}, {"ls_init_value": 0.1}, {"no_ln_pre": True}, {"layers": (1, 1, 1, 1)},
+     {"pool_type": "avg"}],
+    ids=["gelu", "quick_gelu", "layer_scale", "no_ln_pre", "resnet", "pool_avg"],
+)  # fmt: skip
+def test_tower_computes_what_encode_image_does(vision: dict[str, object]) -> None:
+    model, backbone = small(**vision)
+    images = torch.rand(2, 3, 64, 64)
+    mean = torch.tensor(open_clip.OPENAI_DATASET_MEAN).reshape(1, 3, 1, 1)
+    std = torch.tensor(open_clip.OPENAI_DATASET_STD).reshape(1, 3, 1, 1)
+    torch.testing.assert_close(backbone(images), model.encode_image((images - mean) / std), atol=2e-6, rtol=1e-5)
+    assert backbone.site("head").width == 16
+
+
+def test_hidden_units_are_those_of_open_clip() -> None:
+    model, backbone = small(quick_gelu=True)
+    images, seen = torch.rand(2, 3, 64, 64), []
+    hook = model.visual.transformer.resblocks[1].mlp.gelu.register_forward_hook(lambda *call: seen.append(call[2]))
+    model.encode_image(backbone.normalize(images))
+    hook.remove()
+    with Tap(backbone, ["blocks.1.mlp"]) as tap:
+        torch.testing.assert_close(tap(images)["blocks.1.mlp"], seen[0], atol=2e-6, rtol=1e-5)
+
+
+def test_text_is_what_encode_text_says() -> None:
+    model, backbone = small()
+    texts = ["a photo of a concert hall", "illness"]
+    wanted = model.encode_text(open_clip.get_tokenizer("ViT-B-32")(texts), normalize=True)
+    assert backbone.language is not None
+    torch.testing.assert_close(backbone.language.encode_text(texts, batch=1), wanted)
+    assert not any("text" in name or name.startswith("token_embedding") for name, _ in backbone.named_parameters())
+
+
+def test_prompts_are_cosines(tmp_path: Path) -> None:
+    model, backbone = small()
+    Image.new("RGB", (80, 64), (200, 40, 10)).save(tmp_path / "red.png")
+    address = f'text:"a, b"*0.7+"c"*-0.2+image:{tmp_path / "red.png"}'
+    plain, mixed = resolve_units(['text:"a, b"', address], backbone)
+    a, c = model.encode_text(open_clip.get_tokenizer("ViT-B-32")(["a, b", "c"]), normalize=True)
+    pixel = torch.full((1, 3, 64, 64), 1.0) * torch.tensor([200, 40, 10]).reshape(1, 3, 1, 1) / 255
+    picture = model.encode_image(backbone.normalize(pixel), normalize=True)[0]
+    wanted = 0.7 * a - 0.2 * c + picture
+    assert mixed.vector is not None and plain.vector is not None
+    torch.testing.assert_close(plain.vector, a)
+    torch.testing.assert_close(mixed.vector, wanted / wanted.norm(), atol=1e-5, rtol=1e-4)
+    assert (plain.address, mixed.address) == ('text:"a, b"', address)
+
+
+def test_fit_raises_the_cosine_to_a_prompt() -> None:
+    from vitvis.config.fit import ObjectiveSettings
+    from vitvis.synthesis.chunks import Chunk
+    from vitvis.synthesis.measure import measure_firing
+    from vitvis.synthesis.objective import Objective
+
+    model, backbone = small()
+    units = [*resolve_units(["head:3", 'text:"a dog"', '-text:"a dog"'], backbone)]
+    chunk = Chunk(backbone.site("head"), tuple(units), (0, 0, 0))
+    images = torch.rand(1, 3, 64, 64).repeat(3, 1, 1, 1)
+    embedding = model.encode_image(backbone.normalize(images))
+    text = model.encode_text(open_clip.get_tokenizer("ViT-B-32")(["a dog"]), normalize=True)[0]
+    cosine = float(torch.nn.functional.normalize(embedding[0], dim=0) @ text)
+    wanted = torch.tensor([float(embedding[0, 3]), cosine, -cosine])
+    objective = Objective(chunk.site, units, backbone.sites, ObjectiveSettings())
+    with Tap(backbone, ["head"]) as tap:
+        values = objective(tap(images)["head"], 0.0)[:, 0]
+    torch.testing.assert_close(values, wanted, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(measure_firing(backbone, images, chunk.site, units).mean, wanted, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("address", ["text:", 'text:"a"*x', 'text:"a"+', "image:no_such_file.png", 'text:"a"+"a"*-1'])
+def test_wrong_prompts_are_one_line(address: str) -> None:
+    _, backbone = small()
+    with pytest.raises(VitvisError, match="units") as error:
+        resolve_units([address], backbone)
+    assert "\n" not in str(error.value)
+
+
+def test_prompt_of_two_kinds() -> None:
+    terms = parse_prompt("text:'a dog'*.5+\"it's\"+image:a b.png*2")
+    assert [(term.kind, term.value, term.weight) for term in terms] == [
+        ("text", "a dog", 0.5), ("text", "it's", 1.0), ("image", "a b.png", 2.0)
+    ]  # fmt: skip
+
+
+def test_text_needs_a_text_tower() -> None:
+    with pytest.warns(UserWarning, match="random"):
+        backbone = load_backbone("vit_tiny_patch16_224", "none", 32)
+    with pytest.raises(VitvisError, match="no text tower.*open_clip"):
+        resolve_units(['text:"a dog"'], backbone)
+
+
+def test_names_and_tags_are_checked() -> None:
+    with pytest.raises(VitvisError, match="did you mean 'ViT-B-32'"):
+        load_backbone("open_clip:ViT-B-33", "none")
+    with pytest.raises(VitvisError, match="openai"):
+        load_backbone("open_clip:ViT-B-32")
+    with pytest.raises(VitvisError, match="neither a file nor a tag"):
+        load_backbone("open_clip:ViT-B-32", "nothing.pt")
+
+
+@pytest.mark.parametrize(
+    "name, mean, activation",
+    [
+        ("vit_base_patch32_clip_224.openai", 0.48145466, "GELU"),
+        ("vit_base_patch32_clip_quickgelu_224.openai", 0.48145466, "QuickGELU"),
+        ("vit_base_patch16_siglip_224", 0.5, "GELU"),
+        ("eva02_base_patch16_clip_224", 0.48145466, None),
+        ("fastvit_mci0.apple_mclip", 0.0, None),
+    ],
+)
+def test_timm_towers_keep_their_own_ways(name: str, mean: float, activation: str | None) -> None:
+    """True classes, cut to one block where the class allows it; mean, pre-norm and activation are the model's own."""
+    cut = {"depth": 1} if "mci" not in name else {}
+    with pytest.warns(UserWarning, match="random"):
+        backbone = load_backbone(name, "none", None if cut else 64, **cut)
+    assert float(backbone.mean[0, 0, 0, 0]) == pytest.approx(mean)
+    kinds = {site.kind for site in backbone.sites.values()}
+    assert {"mlp", "block", "head"} <= kinds or "siglip" in name and "mlp" in kinds or "mci" in name
+    if activation is not None:
+        assert activation in {type(module).__name__ for module in backbone.modules()}
+    if "openai" in name:
+        assert type(backbone.model.norm_pre).__name__ != "Identity"
+
+
+@pytest.mark.slow
+def test_full_vit_b_32_from_a_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = open_clip.create_model("ViT-B-32-quickgelu", pretrained=None).eval()
+    torch.save(model.state_dict(), tmp_path / "clip.pt")
+    backbone = load_backbone("open_clip:ViT-B-32-quickgelu", str(tmp_path / "clip.pt"))
+    images = torch.rand(1, 3, 224, 224)
+    torch.testing.assert_close(backbone(images), model.encode_image(backbone.normalize(images)), atol=1e-5, rtol=1e-4)
+    assert backbone.site("blocks.10.mlp").width == 3072 and backbone.site("head").width == 512
+    tokens = open_clip.get_tokenizer("ViT-B-32-quickgelu")(["a dog"])
+    assert backbone.language is not None
+    torch.testing.assert_close(backbone.language.encode_text(["a dog"]), model.encode_text(tokens, normalize=True))
