@@ -15,6 +15,7 @@ COMMANDS = {
     "sites": "list the sites of a model and how many units they have",
     "search": "find the dataset images that excite each unit most",
     "evaluate": "measure how much models lean on background and foreground",
+    "concepts": "find words for units, and whether they hold concepts",
     "sweep": "compare recipes",
     "atlas": "lay runs out as pages to look at in a browser",
     "report": "put figures and sheets of several runs together",
