@@ -190,3 +190,7 @@ def test_report_on_sweeps_and_on_any_runs(tmp_path, capsys):
     assert main(["--report", *runs, f"out={tmp_path / 'compared'}"]) == 0
     rows = list(csv.DictReader((tmp_path / "compared" / "trials.csv").open()))
     assert [row["trial"] for row in rows] == ["002", "000"] and rows[0]["regularize.tv"] == "0.4"
+    (out / "trials" / "002" / "summary.json").unlink()  # a run that has not finished is shown, but never the best
+    assert main(["--report", *runs, f"out={tmp_path / 'compared'}"]) == 0
+    rows = list(csv.DictReader((tmp_path / "compared" / "trials.csv").open()))
+    assert [(row["trial"], row["state"]) for row in rows] == [("000", "complete"), ("002", "unfinished")]
