@@ -157,7 +157,7 @@ def test_python_returns_the_records_of_the_folder(undisturbed):
         (["weights=nowhere.safetensors"], "nowhere.safetensors"),
         (["image_size=big"], "image_size"),
         (["optim.lrr=1"], "'optim.lr'"),
-        (["trainer.devices=none"], "trainer.devices"),
+        (["trainer.devices=many"], "trainer.devices"),
         (["image.kind=fourrier"], "'fourier'"),
         (["recipe=ghiasi"], "ghiasi2022"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from vitvis.errors import EXIT_ERROR, nearest
+from vitvis.errors import EXIT_ERROR, nearest, run_main
 
 __all__ = ["COMMANDS", "main"]
 
@@ -18,7 +18,6 @@ COMMANDS = {
     "concepts": "find words for units, and whether they hold concepts",
     "sweep": "compare recipes",
     "atlas": "lay runs out as pages to look at in a browser",
-    "report": "put figures and sheets of several runs together",
 }
 
 
@@ -39,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     if argv[0] not in commands:
         print(f"vitvis: no command '{argv[0]}'{nearest(argv[0], commands)} (see vitvis --help)", file=sys.stderr)
         return EXIT_ERROR
-    return importlib.import_module(f"vitvis.{argv[0]}").main(argv[1:])
+    return run_main(importlib.import_module(f"vitvis.{argv[0]}").main, argv[1:])
 
 
 def available() -> dict[str, str]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from architectures import ARCHITECTURES
 from torch import Tensor, nn
 
+from tests.backbones.architectures import ARCHITECTURES
 from vitvis.backbones import Backbone, Tap, load_backbone
 
 PER_HEAD = {"LevitDistilled", "Levit", "TinyVit"}  # fused weights hold [head][q | k | v]

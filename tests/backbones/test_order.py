@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from architectures import ARCHITECTURES
-from test_architectures import build
 
+from tests.backbones.architectures import ARCHITECTURES
+from tests.backbones.test_architectures import build
 from vitvis.backbones import Backbone, Site, Tap, load_backbone
 
 WINDOWED = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_architectures import build
 from torch import Tensor, nn
 
+from tests.backbones.test_architectures import build
 from vitvis.backbones import Backbone, Tap
 from vitvis.errors import VitvisError
 

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from test_core import Schema, read
 
+from tests.config.test_core import Schema, read
 from vitvis.config.core import to_container
 from vitvis.errors import VitvisError
 

@@ -1,1 +1,72 @@
-"""The two models that vitvis trains and ships."""
+"""The two models that vitvis trains and ships: what is known about them without loading them.
+
+Importing this package is cheap: torch and timm come with `vitvis.bundled.models`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from vitvis.errors import VitvisError, nearest
+
+__all__ = ["BUNDLED", "BundledModel", "class_names", "find_bundled"]
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class BundledModel:
+    """What is known about one bundled model."""
+
+    name: str  #: name in timm, once `vitvis.bundled.models` is imported
+    file: Path  #: fp16 weights, safetensors
+    sha256: str  #: checksum of `file`, in hexadecimal
+    mean: tuple[float, float, float]  #: subtracted from images in [0, 1]
+    std: tuple[float, float, float]  #: what they are divided by then
+    image_size: int = 64  #: side of the photos, px
+    classes: Path = _HERE / "classes.tsv"  #: label, WordNet id and words of each class, tab-separated
+    card: Path = _HERE / "README.md"  #: model card
+
+
+def _model(name: str, sha256: str) -> BundledModel:
+    # ImageNet's customary constants: Tiny-ImageNet is a part of it.
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    return BundledModel(name, _HERE / "weights" / f"{name}.safetensors", sha256, mean, std)
+
+
+#: The bundled models by name.
+BUNDLED: Mapping[str, BundledModel] = MappingProxyType(
+    {
+        model.name: model
+        for model in (
+            _model("vitvis_vit", "e42db131f7d5292e8544284da3b7aa9e9efe626062a14d1a01cd7ca3671ae4aa"),
+            _model("vitvis_resnet", "76da2798856dd55d524e902fdd785463adb88f73090de4d2e7c8185f1917c63a"),
+        )
+    }
+)
+
+
+def find_bundled(name: str) -> BundledModel:
+    """Return what is known about a bundled model.
+
+    Raises:
+        VitvisError: there is none of that name.
+    """
+    if name not in BUNDLED:
+        raise VitvisError(f"no bundled model '{name}'{nearest(name, BUNDLED) or ';'} bundled: {', '.join(BUNDLED)}")
+    return BUNDLED[name]
+
+
+def class_names(name: str) -> list[str]:
+    """Return the names of a bundled model's classes, such as `goldfish`, in the order of its logits.
+
+    Each is the first of the WordNet synonyms in the model's `classes` file; no two are equal.
+
+    Raises:
+        VitvisError: there is no bundled model of that name.
+    """
+    rows = find_bundled(name).classes.read_text(encoding="utf-8").splitlines()
+    return [row.split("\t")[2].split(",")[0] for row in rows]

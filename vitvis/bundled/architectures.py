@@ -15,21 +15,21 @@ from timm.models.resnet import BasicBlock
 from timm.models.vision_transformer import Attention, checkpoint_filter_fn
 from torch import nn
 
+from vitvis.bundled import BUNDLED
+
 __all__ = ["init_mimetic", "vitvis_resnet", "vitvis_vit"]
 
-#: Mean and standard deviation of Tiny-ImageNet's training pixels are those of ImageNet to the second digit.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-
-def _cfg(first_conv: str, classifier: str) -> dict[str, Any]:
+def _cfg(name: str, first_conv: str, classifier: str) -> dict[str, Any]:
     return dict(
+        file=str(BUNDLED[name].file),
         input_size=(3, 64, 64),
         num_classes=200,
         crop_pct=1.0,
         crop_mode="center",
         interpolation="bicubic",
-        mean=_MEAN,
-        std=_STD,
+        mean=BUNDLED[name].mean,
+        std=BUNDLED[name].std,
         first_conv=first_conv,
         classifier=classifier,
     )
@@ -37,8 +37,9 @@ def _cfg(first_conv: str, classifier: str) -> dict[str, Any]:
 
 default_cfgs = generate_default_cfgs(
     {
-        "vitvis_vit.tiny_imagenet": _cfg("patch_embed.proj", "head"),
-        "vitvis_resnet.tiny_imagenet": _cfg("conv1", "fc") | dict(pool_size=(4, 4), fixed_input_size=False),
+        "vitvis_vit.tiny_imagenet": _cfg("vitvis_vit", "patch_embed.proj", "head"),
+        "vitvis_resnet.tiny_imagenet": _cfg("vitvis_resnet", "conv1", "fc")
+        | dict(pool_size=(4, 4), fixed_input_size=False),
     }
 )
 
@@ -46,7 +47,7 @@ default_cfgs = generate_default_cfgs(
 @register_model
 def vitvis_vit(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
     """Build a plain pre-norm ViT-Tiny with patch 8 at 64 px: 12 blocks of width 192, GELU, a CLS token."""
-    defaults = dict(img_size=64, patch_size=8, embed_dim=192, depth=12, num_heads=3, num_classes=200)
+    defaults: dict[str, Any] = dict(img_size=64, patch_size=8, embed_dim=192, depth=12, num_heads=3, num_classes=200)
     return build_model_with_cfg(
         VisionTransformer,
         "vitvis_vit",
@@ -62,16 +63,17 @@ class _SmallResNet(ResNet):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        width = self.conv1.out_channels
-        self.conv1 = nn.Conv2d(self.conv1.in_channels, width, 3, stride=2, padding=1, bias=False)
-        nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
-        self.maxpool = nn.Identity()
+        stem: Any = self.conv1
+        conv = nn.Conv2d(stem.in_channels, stem.out_channels, 3, stride=2, padding=1, bias=False)
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+        self.conv1 = conv  # type: ignore[assignment]
+        self.maxpool = nn.Identity()  # type: ignore[assignment]
 
 
 @register_model
 def vitvis_resnet(pretrained: bool = False, **kwargs: Any) -> ResNet:
     """Build a ResNet-18 of width 48 to 352 for 64 px: 5.7 M parameters, 4 % more than `vitvis_vit`."""
-    defaults = dict(block=BasicBlock, layers=[2, 2, 2, 2], channels=(48, 96, 192, 352), num_classes=200)
+    defaults: dict[str, Any] = dict(block=BasicBlock, layers=[2, 2, 2, 2], channels=(48, 96, 192, 352), num_classes=200)
     return build_model_with_cfg(_SmallResNet, "vitvis_resnet", pretrained, **(defaults | kwargs))
 
 
@@ -92,7 +94,7 @@ def init_mimetic(model: VisionTransformer, generator: torch.Generator | None = N
         return noise * torch.randn(width, width, generator=generator) / math.sqrt(width) + diagonal * torch.eye(width)
 
     for block in model.blocks:
-        attention: Attention = block.attn
+        attention: Attention = block.attn  # type: ignore[assignment]
         width, head = attention.qkv.in_features, attention.head_dim
         query, key, value = attention.qkv.weight.view(3, attention.num_heads, head, width)
         for index in range(attention.num_heads):
@@ -105,4 +107,5 @@ def init_mimetic(model: VisionTransformer, generator: torch.Generator | None = N
         attention.proj.weight.copy_(left * scale.sqrt())
     grid = model.patch_embed.grid_size
     table = build_sincos2d_pos_embed(list(grid), dim=model.embed_dim)
+    assert model.pos_embed is not None  # only timm's models without position embeddings lack it
     model.pos_embed[:, model.num_prefix_tokens :] = 0.1 * table.to(model.pos_embed.dtype)

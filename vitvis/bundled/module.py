@@ -73,12 +73,15 @@ class PhotoClassifier(L.LightningModule):
         extra: dict[str, Any] = dict(drop_path_rate=settings.drop_path, num_classes=num_classes)
         if settings.model == "vitvis_vit":
             extra["dynamic_img_size"] = True  # position embeddings are resampled while small sizes are trained
-        self.model = timm.create_model(settings.model, **extra)
+        model: Any = timm.create_model(settings.model, **extra)
         if settings.model == "vitvis_vit" and settings.mimetic:
-            architectures.init_mimetic(self.model)
+            architectures.init_mimetic(model)
         else:
-            self.model.to(memory_format=torch.channels_last)
-        cfg = self.model.pretrained_cfg
+            model.to(memory_format=torch.channels_last)
+        self.model: nn.Module = model
+        cfg = model.pretrained_cfg
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(cfg["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(cfg["std"]).view(1, 3, 1, 1), persistent=False)
         mixers: list[nn.Module] = []
@@ -92,8 +95,15 @@ class PhotoClassifier(L.LightningModule):
         """Classify photos `[B, 3, H, W]` in [0, 1]; returns logits `[B, classes]`."""
         return self.model((photos - self.mean) / self.std)
 
+    def on_fit_start(self) -> None:
+        """Do without the fused attention on a CPU, where it makes a step of the ViT half as long again."""
+        if self.device.type == "cpu":
+            for part in self.model.modules():
+                if hasattr(part, "fused_attn"):
+                    setattr(part, "fused_attn", False)  # noqa: B010
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Key every draw of this step (crops, mixing, stochastic depth) by seed and step, so that runs resume exactly."""
+        """Key every draw (crops, mixing, stochastic depth) by seed and step, so that runs resume exactly."""
         torch.manual_seed(self.settings.seed * 1_000_003 + self.trainer.global_step * 31 + self.global_rank)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

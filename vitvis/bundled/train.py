@@ -53,9 +53,22 @@ def train(settings: TrainSettings) -> Path:
         from vitvis.bundled.export import read_weights
 
         model.model.load_state_dict(read_weights(Path(settings.init)))
+
+    class SaveAtEnd(Callback):
+        """Save the last step too; before averaged weights take the place of the current ones."""
+
+        def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            trainer.save_checkpoint(last)
+
     callbacks: list[Callback] = [
-        ModelCheckpoint(out, filename="last", every_n_train_steps=settings.checkpoint_every, save_top_k=1,
-                        enable_version_counter=False, save_on_train_epoch_end=False)  # fmt: skip
+        SaveAtEnd(),
+        ModelCheckpoint(
+            out,
+            filename="last",
+            every_n_train_steps=settings.checkpoint_every,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,
+        ),
     ]
     if settings.ema:
         callbacks.append(EMAWeightAveraging(decay=settings.ema))
@@ -67,7 +80,7 @@ def train(settings: TrainSettings) -> Path:
         precision=settings.precision,  # type: ignore[arg-type]
         gradient_clip_val=settings.optim.clip or None,
         callbacks=callbacks,
-        logger=CSVLogger(out, name="", version=""),
+        logger=CSVLogger(out, name="metrics"),  # a folder for each start: nothing is written over
         val_check_interval=min(settings.validate_every, total),
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
@@ -77,7 +90,6 @@ def train(settings: TrainSettings) -> Path:
         use_distributed_sampler=False,
     )
     trainer.fit(model, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-    trainer.save_checkpoint(last)
     return last
 
 

@@ -29,7 +29,7 @@ class Trial:
         name: `000`, or the folder's name.
         path: Its run folder, or None when it made none.
         settings: Value of each varied setting by dotted name.
-        state: `complete`, `pruned`, `failed`, `running` or `waiting`.
+        state: `complete`, `pruned`, `failed`, `running`, `waiting`, or `unfinished` (some units are missing).
         value: The metric, or None.
         summary: Its parts (`vitvis.synthesis.summary`).
         seconds: Time it took.
@@ -144,6 +144,8 @@ def read_runs(paths: Sequence[str | Path], metric: Metric, best: Mapping[str, fl
             trial.summary = read_summary(folder, best)
             trial.value = read_value(folder, metric.name, trial.summary)
             trial.seconds = trial.summary.get("seconds")
+            if not (folder / "summary.json").is_file():  # fewer units than the others, so it can't be ranked with them
+                trial.state, trial.value = "unfinished", None
         except VitvisError as error:
             trial.state, trial.error = "failed", str(error)
         trials.append(trial)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import made_runs as made  # noqa: E402
-
+from tests.gallery.atlas import made_runs as made
 from vitvis.gallery.site import Atlas, write_atlas  # noqa: E402
 
 

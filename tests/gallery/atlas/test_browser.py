@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import made_runs as made
 import pytest
-from conftest import Visit
 
+from tests.gallery.atlas import made_runs as made
+from tests.gallery.atlas.conftest import Visit
 from vitvis.gallery.site import Atlas, write_atlas
 
 pytestmark = pytest.mark.browser

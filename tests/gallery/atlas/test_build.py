@@ -6,9 +6,9 @@ import hashlib
 import json
 from pathlib import Path
 
-import made_runs as made
 import pytest
 
+from tests.gallery.atlas import made_runs as made
 from vitvis.errors import VitvisError
 from vitvis.gallery.site import Atlas, write_atlas
 from vitvis.gallery.site.charts import ticks

@@ -1,0 +1,88 @@
+"""Training: the shipped configs run, a run that is killed goes on exactly, averages and mixing do what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vitvis.bundled.export import export, read_weights
+from vitvis.bundled.settings import TrainSettings
+from vitvis.bundled.train import main, train
+from vitvis.config.core import merge
+from vitvis.errors import VitvisError, run_main
+
+TINY = [
+    "batch=8",
+    "data.held_out=8",
+    "epochs=0.8",
+    "checkpoint_every=2",
+    "accelerator=cpu",
+    "optim.warmup=2",
+]  # 4 steps
+
+
+def settings_of(root: Path, model: str, photos: Path, out: Path, *more: str) -> TrainSettings:
+    words = [*TINY, f"data.path={photos}", f"data.cache={photos}/cache", f"out={out}", *more]
+    return merge(TrainSettings, root / "configs" / "bundled" / f"{model}.yaml", words)
+
+
+@pytest.mark.parametrize("model", ["vitvis_vit", "vitvis_resnet"])
+def test_two_steps_of_the_shipped_config_change_every_weight(model: str, root: Path, photos_dir: Path, tmp_path: Path):
+    first = read_weights(train(settings_of(root, model, photos_dir, tmp_path / "a", "stop_at=1")))
+    second = read_weights(train(settings_of(root, model, photos_dir, tmp_path / "a", "stop_at=3")))
+    assert all(value.isfinite().all() for value in second.values())
+    same = [name for name, value in first.items() if value.is_floating_point() and torch.equal(value, second[name])]
+    assert not same
+
+
+def test_both_configs_differ_in_the_model_alone(root: Path) -> None:
+    vit, resnet = (merge(TrainSettings, root / f"configs/bundled/vitvis_{m}.yaml") for m in ("vit", "resnet"))
+    resnet.model = vit.model
+    assert vit == resnet
+
+
+@pytest.mark.parametrize("extra", [(), ("ema=0.5", "drop_path=0.2", "data.mixup=0.3", "data.cutmix=1.0")])
+def test_a_run_that_stops_goes_on_to_the_same_weights(
+    extra: tuple[str, ...], root: Path, photos_dir: Path, tmp_path: Path
+) -> None:
+    whole = read_weights(train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "whole", *extra)))
+    train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "parts", "stop_at=2", *extra))
+    parts = read_weights(train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "parts", *extra)))
+    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
+
+
+def test_averaged_weights_lag_behind(root: Path, photos_dir: Path, tmp_path: Path) -> None:
+    plain = train(settings_of(root, "vitvis_resnet", photos_dir, tmp_path / "plain", "stop_at=2"))
+    averaged = train(settings_of(root, "vitvis_resnet", photos_dir, tmp_path / "ema", "stop_at=2", "ema=0.9"))
+    start = train(settings_of(root, "vitvis_resnet", photos_dir, tmp_path / "start", "stop_at=1"))
+    last, mean, first = (read_weights(path)["fc.bias"] for path in (plain, averaged, start))
+    assert (mean - first).norm() < 0.5 * (last - first).norm()
+
+
+def test_export_stores_halves_that_read_back(root: Path, photos_dir: Path, tmp_path: Path) -> None:
+    checkpoint = train(settings_of(root, "vitvis_resnet", photos_dir, tmp_path / "run", "stop_at=1"))
+    file = tmp_path / "weights.safetensors"
+    digest = export(checkpoint, file)
+    assert len(digest) == 64 and list(tmp_path.glob(".*")) == []
+    exact, stored = read_weights(checkpoint), read_weights(file)
+    assert exact.keys() == stored.keys()
+    for name, value in exact.items():
+        torch.testing.assert_close(stored[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_a_training_can_start_from_an_exported_file(root: Path, photos_dir: Path, tmp_path: Path) -> None:
+    checkpoint = train(settings_of(root, "vitvis_resnet", photos_dir, tmp_path / "run", "stop_at=1"))
+    file = tmp_path / "weights.safetensors"
+    export(checkpoint, file)
+    words = ("stop_at=1", f"init={file}", "optim.lr=0")
+    again = read_weights(train(settings_of(root, "vitvis_resnet", photos_dir, tmp_path / "again", *words)))
+    assert torch.equal(again["fc.weight"], read_weights(file)["fc.weight"])
+
+
+def test_missing_photos_and_files_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main(main, [f"data.path={tmp_path}", f"out={tmp_path}/out"]) == 2
+    assert capsys.readouterr().err.strip().count("\n") == 0
+    with pytest.raises(VitvisError, match="no such file"):
+        read_weights(tmp_path / "none.ckpt")

@@ -1,0 +1,88 @@
+"""Measure the shipped models on the validation photos: `python -m vitvis.bundled.evaluate data=VAL.parquet`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitvis.config.core import parse, setting
+from vitvis.errors import VitvisError, run_main
+
+__all__ = ["EvaluateSettings", "main", "measure"]
+
+
+@dataclass
+class EvaluateSettings:
+    """Measure top-1 and top-5 of the shipped files."""
+
+    data: str | None = setting(None, "Parquet file of photos (columns image, label), such as DATA/val.parquet")
+    models: list[str] = setting(["vitvis_vit", "vitvis_resnet"], "bundled models")
+    batch: int = setting(250, "photos at a time", unit="photos", minimum=1)
+    threads: int = setting(0, "CPU threads; 0: torch's own choice", minimum=0)
+    device: str = setting("cpu", "where to run, such as cpu or cuda")
+
+
+def measure(name: str, file: Path, batch: int = 250, device: str = "cpu") -> dict[str, float]:
+    """Measure a shipped model, in float32 and at the photos' own size.
+
+    Args:
+        name: Bundled model.
+        file: Parquet file with columns `image` (encoded bytes) and `label`.
+        batch: Photos at a time.
+        device: Where to run.
+
+    Returns:
+        `photos`, and `top1` and `top5` as shares of all photos.
+
+    Raises:
+        VitvisError: no such file or model.
+    """
+    import torch
+
+    from vitvis.bundled import BUNDLED
+    from vitvis.bundled.data import read_photos
+    from vitvis.bundled.models import load_bundled
+
+    if not file.is_file():
+        raise VitvisError(f"data={file}: no such file")
+    model = load_bundled(name).to(device)
+    mean, std = (
+        torch.tensor(value, device=device).view(1, 3, 1, 1) for value in (BUNDLED[name].mean, BUNDLED[name].std)
+    )
+    photos, labels = read_photos([file])
+    hits = {1: 0, 5: 0}
+    with torch.inference_mode():
+        for start in range(0, len(labels), batch):
+            images = torch.from_numpy(photos[start : start + batch]).to(device).float() / 255
+            logits = model((images - mean) / std)
+            truth = torch.from_numpy(labels[start : start + batch]).to(device)
+            order = logits.topk(5).indices == truth[:, None]
+            for top in hits:
+                hits[top] += int(order[:, :top].sum())
+    return {"photos": len(labels), "top1": hits[1] / len(labels), "top5": hits[5] / len(labels)}
+
+
+def main(argv: list[str]) -> int:
+    """Read the command line, measure, print a line for each model."""
+    settings = parse(
+        EvaluateSettings,
+        argv,
+        prog="python -m vitvis.bundled.evaluate",
+        description="Measure the models that vitvis ships on Tiny-ImageNet's validation photos.",
+        examples=["data=DATA/tiny-imagenet/val.parquet"],
+    )
+    if settings.data is None:
+        raise VitvisError("data: name the Parquet file of the validation photos")
+    if settings.threads:
+        import torch
+
+        torch.set_num_threads(settings.threads)
+    for name in settings.models:
+        found = measure(name, Path(settings.data), settings.batch, settings.device)
+        print(f"{name}: top-1 {found['top1']:.2%}, top-5 {found['top5']:.2%} of {found['photos']} photos", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

@@ -1,0 +1,99 @@
+"""Turn a checkpoint into the file that is shipped: `python -m vitvis.bundled.export checkpoint=LAST.ckpt file=OUT`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitvis.config.core import parse, setting
+from vitvis.errors import VitvisError, run_main
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["ExportSettings", "export", "main", "read_weights"]
+
+_PREFIX = "model."
+
+
+@dataclass
+class ExportSettings:
+    """Store the weights of a training as fp16 safetensors."""
+
+    checkpoint: str | None = setting(None, "a checkpoint of vitvis.bundled.train")
+    file: str | None = setting(None, "the safetensors file to write; beside the checkpoint when null")
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """Read a model's weights from a safetensors file or from a checkpoint of the training.
+
+    Where the training averaged its weights, these are the averages.
+
+    Returns:
+        Tensors under the names of the timm model; floating point numbers as float32.
+
+    Raises:
+        VitvisError: no such file, or no weights of a bundled model in it.
+    """
+    import torch
+
+    if not file.is_file():
+        raise VitvisError(f"{file}: no such file")
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        found = load_file(file)
+    else:
+        state = torch.load(file, map_location="cpu", weights_only=True).get("state_dict", {})
+        found = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
+    if not found:
+        raise VitvisError(f"{file}: holds no weights of a bundled model")
+    return {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
+
+
+def export(checkpoint: Path, file: Path) -> str:
+    """Write the weights of a checkpoint as fp16 safetensors, whole or not at all.
+
+    Returns:
+        The SHA-256 of the file.
+
+    Raises:
+        VitvisError: no weights there, or some that fp16 can't hold.
+    """
+    from safetensors.torch import save_file
+
+    from vitvis.bundled.models import sha256_of
+
+    halves = {}
+    for name, value in sorted(read_weights(checkpoint).items()):
+        halves[name] = value.half().contiguous() if value.is_floating_point() else value.contiguous()
+        if not halves[name].isfinite().all():
+            raise VitvisError(f"{checkpoint}: {name} holds numbers that are not finite in fp16")
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    save_file(halves, part, metadata={"format": "pt"})
+    part.rename(file)
+    return sha256_of(file)
+
+
+def main(argv: list[str]) -> int:
+    """Read the command line, export, print the file and its checksum."""
+    settings = parse(
+        ExportSettings,
+        argv,
+        prog="python -m vitvis.bundled.export",
+        description="Store the weights of a training as the fp16 file that vitvis ships.",
+        examples=["checkpoint=out/bundled/last.ckpt file=vitvis/bundled/weights/vitvis_vit.safetensors"],
+    )
+    if settings.checkpoint is None:
+        raise VitvisError("checkpoint: name a checkpoint of vitvis.bundled.train")
+    checkpoint = Path(settings.checkpoint)
+    file = Path(settings.file) if settings.file else checkpoint.with_suffix(".safetensors")
+    print(f"{file}  sha256 {export(checkpoint, file)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))
