@@ -11,8 +11,8 @@ from vitvis.errors import VitvisError, run_main
 __all__ = ["main"]
 
 DESCRIPTION = (
-    "Rank the words of a vocabulary for each unit of a run, and score whether the unit's strongest photos mean the same "
-    "though they look different. Writes concepts/ in the run's folder, where the atlas finds it."
+    "Rank the words of a vocabulary for each unit of a run, and score whether the unit's strongest photos mean the "
+    "same though they look different. Writes concepts/ in the run's folder, where the atlas finds it."
 )
 EXAMPLES = (
     "python -m vitvis.concepts run=out/search language=open_clip:ViT-B-32 language_weights=FILE",

@@ -16,8 +16,8 @@ class ConceptsSettings:
     run: list[str] = setting([], "run folders of search (words and scores) or fit (words alone); several are compared "
                              "in one table")  # fmt: skip
     vocabulary: str | None = setting(None, "text file with a word or phrase a line; vitvis's own when null")
-    language: str | None = setting(None, "model that reads pictures and words, open_clip:NAME; the run's own where that "
-                                   "is one of open_clip")  # fmt: skip
+    language: str | None = setting(None, "model that reads pictures and words, open_clip:NAME; the run's own where "
+                                   "that is one of open_clip")  # fmt: skip
     language_weights: str = setting("hub", "its weights: a file, or a pretrained tag of open_clip; those of the run "
                                     "where language is its own model")  # fmt: skip
     look: str = setting("vitvis_vit", "backbone that knows pictures alone: a bundled model or any timm model")

@@ -14,6 +14,7 @@ from typing import Any
 
 from vitvis.errors import VitvisError
 from vitvis.gallery.site import overview
+from vitvis.gallery.site.concepts import concept_columns
 from vitvis.gallery.site.details import PER_PART, SearchDetails, number
 from vitvis.gallery.site.model import Backbone, Picture, Run, Site
 from vitvis.gallery.site.privacy import tidy, tidy_value, without_paths
@@ -292,6 +293,7 @@ class _Writer:
             "addresses": [self._text(address) for address in site.addresses],
             "strongest": strongest,
             "searched": bool(site.searches),
+            **concept_columns(site),
             **columns,
             "colour": colours,
             "size": sizes,

@@ -92,6 +92,7 @@
     activation: ["activation", (table, place) => (unit) => table.activation[place(unit)], true],
     selectivity: ["selectivity", (table, place) => (unit) => table.selectivity[place(unit)], true],
     exemplar: ["strongest photo", (table) => (unit) => table.strongest[unit], true],
+    concept: ["concept score", (table) => (unit) => table.concept[unit], true],
   };
   const orders = new Map();  // order of the units as the site page last showed them; a unit's page walks along it
 
@@ -108,6 +109,7 @@
         return options.show === "ok" ? status === "ok" || status === "photo" : status === options.show;
       });
     }
+    if (options.word) units = units.filter((unit) => table.words[unit].some((word) => word.toLowerCase().includes(options.word)));
     units.sort((a, b) => {
       const x = value(a), y = value(b);
       if (x === y) return a - b;
@@ -125,6 +127,7 @@
     const options = {
       sort: query.get("sort") in SORTS ? query.get("sort") : "index",
       reverse: query.get("order") === "reverse",
+      word: (query.get("word") ?? "").trim().toLowerCase(),
       show: ["ok", "dead", "failed"].includes(query.get("show")) ? query.get("show") : "all",
       run: query.has("run") && site.runs.includes(+query.get("run")) ? +query.get("run") : null,
     };
@@ -155,7 +158,7 @@
     const makeTile = (position, height) => {
       const unit = order.units[position], place = order.place(unit), status = table.status[place];
       const key = table.keys[unit];
-      const value = options.sort === "selectivity" ? table.selectivity[place] : options.sort === "exemplar" ? table.strongest[unit] : table.activation[place] ?? table.strongest[unit];
+      const value = options.sort === "concept" ? table.concept[unit] : options.sort === "selectivity" ? table.selectivity[place] : options.sort === "exemplar" ? table.strongest[unit] : table.activation[place] ?? table.strongest[unit];
       const note = status === "ok" || status === "photo" ? (value === null ? "" : show(value, 2)) : status;
       return h("a", {
         class: `tile ${status}`, href: link(backboneId, siteName, key), "data-position": position, tabindex: position === focused ? 0 : -1,
@@ -177,6 +180,7 @@
       if (options.sort !== "index") wanted.set("sort", options.sort);
       if (options.reverse) wanted.set("order", "reverse");
       if (options.show !== "all") wanted.set("show", options.show);
+      if (options.word) wanted.set("word", options.word);
       if (options.run !== null) wanted.set("run", options.run);
       if (keep) history.replaceState(null, "", link(backboneId, siteName) + (String(wanted) ? `?${wanted}` : ""));
       lay();
@@ -215,6 +219,7 @@
         shown && h("label", {}, "Run", h("select", { id: "run", onchange: (event) => { options.run = event.target.value === "" ? null : +event.target.value; apply(true); } },
           h("option", { value: "" }, "first"), site.runs.map((run) => h("option", { value: run, selected: run === options.run }, atlas.runs[run].name)))),
         h("label", {}, "Unit", h("input", { id: "jump", type: "search", placeholder: "index", onkeydown: (event) => { if (event.key === "Enter") jump(event.target.value); } })),
+        table.words.some((words) => words.length) && h("label", {}, "Word", h("input", { id: "word", type: "search", placeholder: "music", value: options.word, onchange: (event) => { options.word = event.target.value.trim().toLowerCase(); apply(true); } })),
         h("label", {}, "Size", h("input", { id: "size", type: "range", min: 40, max: 192, step: 4, value: side, oninput: (event) => { side = +event.target.value; remember("tile", side); lay(); } })),
         h("a", { href: link("compare", backboneId, siteName) }, "Compare"), count),
       grid);
@@ -316,6 +321,8 @@
       !photo && table.rank[place] !== null && ["rank at the site", show(table.rank[place], 6)],
       !photo && ["selectivity", show(table.selectivity[place])],
       !photo && ["high frequencies", percent(table.hf_share[place])],
+      table.words[unit].length > 0 && ["words", table.words[unit].join(", ")],
+      table.concept[unit] !== null && ["concept score", show(table.concept[unit])],
       search && ["strongest photo", show(table.strongest[unit])],
       search && ["mean over photos", `${show(search.mean)} ± ${show(search.std)}`],
       search && ["positive", percent(search.positive_share)],
