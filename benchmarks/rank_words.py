@@ -1,6 +1,6 @@
 """How long words and scores take once everything is embedded: 10,000 words, 3,072 units, 20 photos each.
 
-    python benchmarks/rank_words.py
+Run it as `python benchmarks/rank_words.py`.
 """
 
 from __future__ import annotations

@@ -62,9 +62,16 @@ def made_run(tmp_path: Path) -> Path:
     out = tmp_path / "search"
     draw = np.random.default_rng(0)
     with RunFolder.open(out, kind="search", settings={}, identity=identity) as folder:
-        rows = [{"backbone": "made", "weights_id": "0" * 12, "site": "blocks.0.mlp", "kind": "mlp", "depth": 0, "unit": u,
-                 "address": f"blocks.0.mlp:{u}", "strongest_index": draw.choice(30, 5, replace=False).tolist()}
-                for u in range(12)]  # fmt: skip
+        common = {"backbone": "made", "weights_id": "0" * 12, "site": "blocks.0.mlp", "kind": "mlp", "depth": 0}
+        rows = [
+            {
+                **common,
+                "unit": unit,
+                "address": f"blocks.0.mlp:{unit}",
+                "strongest_index": draw.choice(30, 5, replace=False).tolist(),
+            }
+            for unit in range(12)
+        ]
         folder.write_shard("blocks.0.mlp", rows, {})
     (out / "thumbs").mkdir()
     for index in range(30):
