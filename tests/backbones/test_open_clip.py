@@ -10,6 +10,7 @@ from PIL import Image
 
 from vitvis.backbones import Backbone, Tap, load_backbone, resolve_units
 from vitvis.backbones.prompts import parse_prompt
+from vitvis.config.values import flatten, split_units
 from vitvis.errors import VitvisError
 
 open_clip = pytest.importorskip("open_clip")
@@ -111,6 +112,13 @@ def test_prompt_of_two_kinds() -> None:
     assert [(term.kind, term.value, term.weight) for term in terms] == [
         ("text", "a dog", 0.5), ("text", "it's", 1.0), ("image", "a b.png", 2.0)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ['text:"a, b: c"*0.7+"d, e"', "text:'x, head:3'", "-text:\"it's\", head:3,5"])
+def test_prompts_pass_through_settings_and_back(text: str) -> None:
+    units = split_units(f"[{text}]")
+    assert "".join(units) == text.replace(", head:3,5", "head:3,5") and len(units) == 1 + text.endswith("3,5")
+    assert split_units(flatten({"units": units})[0].removeprefix("units=")) == units
 
 
 def test_text_needs_a_text_tower() -> None:

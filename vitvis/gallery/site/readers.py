@@ -134,7 +134,8 @@ def _keys(addresses: Sequence[str], site: str) -> list[str]:
     keys: list[str] = []
     for address in addresses:
         key = address.replace(site, "", 1)
-        key = tidy(key if "@" in key else key.replace(":", "", 1))
+        whole = "@" in key or key.startswith(("text:", "-text:", "image:", "-image:"))
+        key = tidy(key if whole else key.replace(":", "", 1))
         keys.append(key if key not in keys[-8:] else f"{key}~{len(keys)}")
     return keys
 
