@@ -100,6 +100,7 @@ def trainer_arguments(settings: TrainerSettings) -> dict[str, Any]:
     if precision == "auto":
         precision = "bf16-mixed" if accelerator in ("gpu", "cuda") and torch.cuda.is_bf16_supported() else "32-true"
     many = nodes > 1 or count != 1 or (started_devices or 1) * (started_nodes or 1) > 1
+    slurm = _slurm()
     return {
         "accelerator": accelerator,
         "devices": devices,
@@ -107,9 +108,19 @@ def trainer_arguments(settings: TrainerSettings) -> dict[str, Any]:
         "precision": precision,
         "deterministic": settings.deterministic,
         "strategy": IndependentStrategy() if many else "auto",
-        # a requeued job finds its way by the run folder; Lightning's own checkpoint would restore another rank's chunk
-        "plugins": [SLURMEnvironment(auto_requeue=False)] if many and SLURMEnvironment.detect() else None,
+        "plugins": [slurm] if many and slurm is not None else None,
     }
+
+
+def _slurm() -> SLURMEnvironment | None:
+    """Return the SLURM job that this process is a task of, if it is one.
+
+    A requeued job finds its way by the run folder; Lightning's own checkpoint would restore another rank's chunk.
+    """
+    try:
+        return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None
+    except RuntimeError as error:  # tasks that are not counted by node
+        raise VitvisError(f"SLURM: {error}") from None
 
 
 def _started() -> tuple[int, int]:
@@ -118,7 +129,7 @@ def _started() -> tuple[int, int]:
     if "TORCHELASTIC_RUN_ID" in env:
         local = int(env.get("LOCAL_WORLD_SIZE", "1"))
         return local, int(env.get("WORLD_SIZE", "1")) // local
-    if SLURMEnvironment.detect() and int(env.get("SLURM_NTASKS", "1")) > 1:
+    if _slurm() is not None and int(env.get("SLURM_NTASKS", "1")) > 1:
         nodes = int(env.get("SLURM_NNODES", env.get("SLURM_JOB_NUM_NODES", "1")))
         return int(env["SLURM_NTASKS"]) // nodes, nodes
     return 0, 0

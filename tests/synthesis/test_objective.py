@@ -21,7 +21,9 @@ def read(backbone, site: str, images: torch.Tensor) -> torch.Tensor:
 
 def test_each_image_reads_its_own_unit_without_the_class_token(backbone) -> None:
     units = parse_units(["blocks.1.mlp:3,7", "-blocks.1.mlp:9"], backbone.sites)
-    objective = Objective(backbone.site("blocks.1.mlp"), units, backbone.sites, ObjectiveSettings(pre=0))
+    objective = Objective(
+        backbone.site("blocks.1.mlp"), units, backbone.sites, ObjectiveSettings(pre=0, share=1.0, share_end=None)
+    )
     images = torch.rand(6, 3, 32, 32)
     activations = read(backbone, "blocks.1.mlp", images)
     values = objective(activations, 0.0)
@@ -51,7 +53,7 @@ def test_directions_dot_and_cosine(backbone, tmp_path) -> None:
     images = torch.rand(2, 3, 32, 32)
     activations = read(backbone, "blocks.0.block", images)
     for measure in ("dot", "cosine"):
-        settings = ObjectiveSettings(measure=measure)
+        settings = ObjectiveSettings(measure=measure, share=1.0, share_end=None)
         values = Objective(backbone.site("blocks.0.block"), units, backbone.sites, settings)(activations, 0.0)
         for u in range(2):
             direction, tokens = torch.from_numpy(rows[u]), activations[u, 1:]
