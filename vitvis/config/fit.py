@@ -64,7 +64,7 @@ class AffineSettings:
     shift: float = setting(8.0, "largest shift in each direction", unit="px", minimum=0)
     rotate: float = setting(5.0, "largest angle either way", unit="degrees", minimum=0)
     zoom: float = setting(1.1, "largest zoom in or out, as a factor", minimum=1)
-    fade: float | None = setting(0.8, "share of the steps over which all three shrink to nothing; null: never",
+    fade: float | None = setting(1.0, "share of the steps over which all three shrink to nothing; null: never",
                                  minimum=0, maximum=1)  # fmt: skip
     by_depth: bool = setting(True, "grow all three with the depth of the site, from nothing at the first block: units "
                              "there look at a few pixels, and a shift is noise to them")  # fmt: skip
