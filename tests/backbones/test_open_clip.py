@@ -114,7 +114,7 @@ def test_prompt_of_two_kinds() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ['text:"a, b: c"*0.7+"d, e"', "text:'x, head:3'", "-text:\"it's\", head:3,5"])
+@pytest.mark.parametrize("text", ['text:"a, b: c"*0.7+"d, e"', "text:'x, head:3'", '-text:"it\'s", head:3,5'])
 def test_prompts_pass_through_settings_and_back(text: str) -> None:
     units = split_units(f"[{text}]")
     assert "".join(units) == text.replace(", head:3,5", "head:3,5") and len(units) == 1 + text.endswith("3,5")
