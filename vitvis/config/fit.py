@@ -143,7 +143,7 @@ class OptimSettings:
     lr: float | None = setting(None, "learning rate; null: that of the parameterisation (pixel 0.1, fourier 0.2, "
                                "phase 0.3)", minimum=0)  # fmt: skip
     betas: list[float] = setting([0.5, 0.99], "Adam's decay rates")
-    eps: float = setting(1.0e-7, "Adam's epsilon; below it, what float32 rounds off in a gradient becomes a step, and an "
+    eps: float = setting(1.0e-7, "Adam's epsilon; smaller, and what float32 rounds off becomes a step: an "
                          "image then depends on the units beside it", minimum=0)  # fmt: skip
     schedule: str = setting("cosine", "of the learning rate over the steps: cosine to 0, or constant",
                             choices=("cosine", "constant"))  # fmt: skip
