@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["bar_chart", "lowpass_chart", "tokens_chart"]
+__all__ = ["COLOURS", "bar_chart", "encode_png", "lowpass_chart", "new_figure", "place_legend", "tokens_chart"]
 
 Row = dict[str, Any]
 #: Colours that stay apart for colour-blind readers (Okabe & Ito), the first two for transformer and CNN.
@@ -25,7 +25,7 @@ def bar_chart(rows: Sequence[Row]) -> bytes:
     models = list(dict.fromkeys(row["model"] for row in rows))
     groups = list(dict.fromkeys((row["variant"], row.get("fill")) for row in rows))
     width = max(6.4, 0.5 * len(groups) * (len(models) + 1) + 1.6)
-    figure, axes = _figure(1, 2, (min(2 * width, 24), 4.4), sharey=True)
+    figure, axes = new_figure(1, 2, (min(2 * width, 24), 4.4), sharey=True)
     for axis, metric, title in zip(axes[0], ("top1", "top5"), ("Top-1", "Top-5"), strict=True):
         step = 0.82 / len(models)
         for number, model in enumerate(models):
@@ -47,14 +47,14 @@ def bar_chart(rows: Sequence[Row]) -> bytes:
     axes[0][0].set_ylabel("accuracy (%)")
     axes[0][0].set_ylim(0, 108)
     axes[0][0].set_yticks(range(0, 101, 20))
-    _legend(figure, axes[0][0], len(models))
-    return _png(figure)
+    place_legend(figure, axes[0][0], len(models))
+    return encode_png(figure)
 
 
 def lowpass_chart(rows: Sequence[Row], radii: Sequence[float]) -> bytes:
     """Draw accuracy against the cut-off, and accuracy as a share of that on the unfiltered image."""
     models = list(dict.fromkeys(row["model"] for row in rows))
-    figure, axes = _figure(1, 2, (11, 4.4))
+    figure, axes = new_figure(1, 2, (11, 4.4))
     names = {f"radius {radius:g}": radius for radius in radii}
     for number, model in enumerate(models):
         mine = sorted(
@@ -75,14 +75,14 @@ def lowpass_chart(rows: Sequence[Row], radii: Sequence[float]) -> bytes:
         axis.set_xlabel("cut-off (cycles per image)")
         axis.set_title(title, loc="left", fontweight="bold")
         axis.set_ylim(bottom=0)
-    _legend(figure, axes[0][0], len(models))
-    return _png(figure)
+    place_legend(figure, axes[0][0], len(models))
+    return encode_png(figure)
 
 
 def tokens_chart(probes: dict[str, Any]) -> bytes:
     """Draw, for each model, accuracy by the block CLS is isolated until, and a map of single tokens' accuracy."""
     models = list(probes)
-    figure, axes = _figure(len(models), 2, (10, 4.2 * len(models)))
+    figure, axes = new_figure(len(models), 2, (10, 4.2 * len(models)))
     for (curve, picture), model in zip(axes, models, strict=True):
         item = probes[model]
         isolated = item["isolated"]
@@ -107,10 +107,10 @@ def tokens_chart(probes: dict[str, Any]) -> bytes:
         picture.set_xticks([])
         picture.set_yticks([])
         figure.colorbar(image, ax=picture, fraction=0.046, pad=0.03)
-    return _png(figure)
+    return encode_png(figure)
 
 
-def _figure(rows: int, columns: int, size: tuple[float, float], **kwargs: Any) -> tuple[Figure, np.ndarray]:
+def new_figure(rows: int, columns: int, size: tuple[float, float], **kwargs: Any) -> tuple[Figure, np.ndarray]:
     """Return a figure that needs no display and leaves pyplot's state alone."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -127,12 +127,14 @@ def _figure(rows: int, columns: int, size: tuple[float, float], **kwargs: Any) -
     return figure, axes
 
 
-def _legend(figure: Figure, axis: Axes, entries: int) -> None:
+def place_legend(figure: Figure, axis: Axes, entries: int) -> None:
+    """Put the legend of an axis below the figure."""
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(entries, 5), frameon=False)
 
 
-def _png(figure: Figure) -> bytes:
+def encode_png(figure: Figure) -> bytes:
+    """Return a figure as PNG bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
