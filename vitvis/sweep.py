@@ -49,6 +49,8 @@ def _main(argv: list[str]) -> int:
 
     write_report(folder, comparison)
     _print_table(comparison)
+    if comparison.shared is not None and comparison.shared.sentence:
+        print(comparison.shared.sentence)
     print(f"comparison in {folder / 'index.html'}", flush=True)
     return 0 if comparison.winner is not None else 1
 
@@ -58,6 +60,7 @@ def _run(settings: SweepSettings, overrides: list[str]) -> tuple[Path, Compariso
     from vitvis.sweeps import Comparison, SweepRunner, SweepStudy, read_spec
     from vitvis.sweeps.check import check_settings, drives_fit
     from vitvis.sweeps.children import find_slots
+    from vitvis.sweeps.shared import compare_on_shared
 
     spec = read_spec(settings.spec or "")
     if drives_fit(spec):
@@ -74,20 +77,24 @@ def _run(settings: SweepSettings, overrides: list[str]) -> tuple[Path, Compariso
         runner = SweepRunner(study, run, slots, overrides=overrides, best=best, give_up=settings.give_up,
                              poll_s=settings.poll_s)  # fmt: skip
         trials = runner.run()
-    return folder, Comparison(spec.name, trials, spec.metric, spec.description, best, settings.columns, settings.rows)
+    shared = compare_on_shared(trials, spec.metric, best)
+    return folder, Comparison(spec.name, trials, spec.metric, spec.description, best, settings.columns, settings.rows,
+                              shared)  # fmt: skip
 
 
 def _report(settings: SweepSettings) -> tuple[Path, Comparison]:
     from vitvis.runs import read_manifest
     from vitvis.sweeps import Comparison
+    from vitvis.sweeps.shared import compare_on_shared
     from vitvis.sweeps.trials import read_sweep_or_runs
 
     best = _best(settings)
     name, description, metric, trials = read_sweep_or_runs(settings.report, best)
+    shared = compare_on_shared(trials, metric, best)
     single = settings.report[0] if len(settings.report) == 1 else None
     inside = single if single and read_manifest(single)["kind"] == "sweep" else None
     folder = Path(settings.out or inside or Path("out") / "comparison")
-    return folder, Comparison(name, trials, metric, description, best, settings.columns, settings.rows)
+    return folder, Comparison(name, trials, metric, description, best, settings.columns, settings.rows, shared)
 
 
 def _best(settings: SweepSettings) -> dict[str, float] | None:

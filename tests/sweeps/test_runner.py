@@ -14,7 +14,9 @@ import pytest
 pytest.importorskip("optuna")
 import yaml  # noqa: E402
 
+from vitvis.runs import RunFolder  # noqa: E402
 from vitvis.sweep import main  # noqa: E402
+from vitvis.synthesis.summary import summarize  # noqa: E402
 
 FAKE = Path(__file__).with_name("fake_fit.py")
 
@@ -97,12 +99,12 @@ def test_a_random_sweep_stopped_and_gone_on_draws_what_one_run_draws(tmp_path):
     assert first == [trial["settings"] for trial in summary(tmp_path / "b")["trials"]] and len(first) == 3
 
 
-def test_bayes_goes_towards_the_best(tmp_path):
+def test_bayes_goes_through_the_runner(tmp_path):
+    """What it finds is the business of `test_study.py`."""
     parameters = {"regularize.tv": {"min": 0.0, "max": 1.0}}
-    path = write_spec(tmp_path, method="bayes", parameters=parameters, run_cap=8)
-    assert run(path, tmp_path, "workers=1") == 0  # one at a time: the draws do not depend on who ends first
-    assert len(summary(tmp_path)["trials"]) == 8
-    assert int(summary(tmp_path)["best"]["name"]) >= 4  # found by TPE, after its four random trials
+    path = write_spec(tmp_path, method="bayes", parameters=parameters, run_cap=5)
+    assert run(path, tmp_path, "workers=1") == 0
+    assert [trial["state"] for trial in summary(tmp_path)["trials"]] == ["complete"] * 5
 
 
 def test_a_target_ends_the_sweep(tmp_path):
@@ -195,3 +197,27 @@ def test_report_on_sweeps_and_on_any_runs(tmp_path, capsys):
     assert main(["--report", *runs, f"out={tmp_path / 'compared'}"]) == 0
     rows = list(csv.DictReader((tmp_path / "compared" / "trials.csv").open()))
     assert [(row["trial"], row["state"]) for row in rows] == [("000", "complete"), ("002", "unfinished")]
+
+
+def test_a_report_compares_on_the_units_that_all_finished_runs_have(tmp_path, capsys):
+    """By all of its units the first run is better; by those that both have, the second."""
+    names = ("many", "few", "under-way")
+    for name, units in zip(names, ({0: 0.1, 1: 0.9, 2: 0.9}, {0: 0.4, 5: 0.0}, {7: 1.0}), strict=True):
+        settings = {"steps": len(units)}
+        with RunFolder.open(tmp_path / name, kind="fit", settings=settings, identity={}) as folder:
+            records = [
+                {"address": f"a:{unit}", "seed": 0, "unit": unit, "site": "a", "depth": 0, "status": "ok", "rank": 1,
+                 "site_width": 9, "activation": value, "activation_start": 0.0, "hf_share": 0.8 - 0.68 * value}
+                for unit, value in units.items()
+            ]  # fmt: skip
+            folder.write_shard("0", records)
+            if name != "under-way":
+                folder.write_json("summary.json", summarize(records))
+    runs = [str(tmp_path / name) for name in names]
+    assert main(["--report", *runs, f"out={tmp_path / 'compared'}"]) == 0
+    assert "the 1 of 4 units and seeds that are in all 2 finished runs" in " ".join(capsys.readouterr().out.split())
+    assert "1 of 4 units" in (tmp_path / "compared" / "index.html").read_text()
+    rows = list(csv.DictReader((tmp_path / "compared" / "trials.csv").open()))
+    assert [(row["trial"], row["units"]) for row in rows] == [("few", "1"), ("many", "1"), ("under-way", "1")]
+    by_all = [json.loads((tmp_path / name / "summary.json").read_text())["score"] for name in names[:2]]
+    assert by_all[0] > by_all[1]

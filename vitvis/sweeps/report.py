@@ -12,6 +12,7 @@ from typing import Any
 from vitvis.gallery.comparison import Cell, Heading, comparison_sheet
 from vitvis.runs import atomic_write, read_records
 from vitvis.sweeps.charts import draw_chart, is_numeric, text_of
+from vitvis.sweeps.shared import Key, Shared, unit_key
 from vitvis.sweeps.spec import Metric
 from vitvis.sweeps.trials import Trial, sort_trials
 from vitvis.synthesis.summary import unit_score
@@ -36,6 +37,7 @@ class Comparison:
         best: Activations of the dataset's best images by address, or None.
         columns: Most settings on the sheet.
         rows: Most units on the sheet.
+        shared: The units that the finished runs have in common: what they were compared on.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Comparison:
     best: Mapping[str, float] | None = None
     columns: int = 16
     rows: int = 32
+    shared: Shared | None = None
 
     @property
     def ranked(self) -> list[Trial]:
@@ -132,10 +135,12 @@ def sheet_order(trials: Sequence[Trial], metric: Metric, limit: int) -> list[Tri
 def _sheet(comparison: Comparison) -> bytes | None:
     shown = sheet_order(comparison.trials, comparison.metric, comparison.columns)
     records = {trial.name: _records_by_unit(trial) for trial in shown}
-    units: dict[tuple[str, int], dict[str, Any]] = {}
+    units: dict[Key, dict[str, Any]] = {}
+    wanted = comparison.shared.keys if comparison.shared is not None and comparison.shared.runs > 1 else None
     for by_unit in records.values():
         for key, record in by_unit.items():
-            units.setdefault(key, record)
+            if not wanted or key in wanted:
+                units.setdefault(key, record)
     keys = sorted(
         units, key=lambda key: (units[key].get("depth") or 0, units[key].get("site", ""), *_order(units[key]))
     )
@@ -168,9 +173,8 @@ def _sheet(comparison: Comparison) -> bytes | None:
     return buffer.getvalue()
 
 
-def _records_by_unit(trial: Trial) -> dict[tuple[str, int], dict[str, Any]]:
-    found = read_records(trial.path) if trial.path else []
-    return {(record["address"], record.get("seed") or 0): record for record in found}
+def _records_by_unit(trial: Trial) -> dict[Key, dict[str, Any]]:
+    return {unit_key(record): record for record in (read_records(trial.path) if trial.path else [])}
 
 
 def _cell(trial: Trial, record: Mapping[str, Any], best: Mapping[str, float] | None) -> Cell:

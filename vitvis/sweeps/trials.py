@@ -141,7 +141,7 @@ def read_runs(paths: Sequence[str | Path], metric: Metric, best: Mapping[str, fl
     for folder, settings in zip(folders, flat, strict=True):
         trial = Trial(folder.name, str(folder), {name: settings.get(name) for name in varied})
         try:
-            trial.summary = read_summary(folder, best)
+            trial.summary = _summary_anew(folder, best)
             trial.value = read_value(folder, metric.name, trial.summary)
             trial.seconds = trial.summary.get("seconds")
             if not (folder / "summary.json").is_file():  # fewer units than the others, so it can't be ranked with them
@@ -167,12 +167,18 @@ def read_sweep_or_runs(
         trials = [Trial(**item) for item in content["trials"]]
         for trial in trials:
             trial.path = str(path / trial.path) if trial.path else None
-            if best and trial.path and trial.state == "complete":
-                trial.summary = read_summary(trial.path, best)
+            if trial.path and trial.state == "complete":
+                trial.summary = _summary_anew(trial.path, best)
                 trial.value = read_value(trial.path, metric.name, trial.summary)
         return content["name"], content["description"], metric, trials
     metric = Metric()
     return "comparison", "", metric, read_runs(paths, metric, best)
+
+
+def _summary_anew(folder: str | Path, best: Mapping[str, float] | None) -> dict[str, float]:
+    """Return a run's own summary with all parts made anew, so that runs of other versions are judged alike."""
+    records = read_records(folder)
+    return read_summary(folder) | (summarize(records, best) if records else {})
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
