@@ -28,6 +28,7 @@ def main(argv: list[str]) -> None:
     from vitvis.exemplars.engine import _side
     from vitvis.exemplars.layout import make_layout
     from vitvis.exemplars.loading import make_loader
+    from vitvis.exemplars.readings import SiteReader
     from vitvis.exemplars.regions import open_regions
     from vitvis.exemplars.sources import open_source
     from vitvis.exemplars.state import observe, start
@@ -56,7 +57,8 @@ def main(argv: list[str]) -> None:
                     backbone(batch.images)
                 else:
                     with Tap(backbone, sites) as tap:
-                        observe(state, layout, tap(batch.images), batch.indices, batch.masks)
+                        reader = SiteReader(layout, state.strongest, batch.indices, batch.masks, maps=settings.maps)
+                        observe(state, layout, tap(batch.images, reader), batch.indices)
                 charge(seconds, arm, began)
             images += len(batch.items)
             if images >= report:

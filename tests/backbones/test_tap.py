@@ -59,6 +59,22 @@ def test_nothing_after_the_deepest_site_runs(backbone: Backbone) -> None:
     assert ran == ["blocks.0.attn"] and list(read) == ["blocks.0.q", "blocks.0.mlp"]
 
 
+def test_visitor_sees_each_site_in_turn_and_the_tap_keeps_what_it_returns(backbone: Backbone) -> None:
+    batch, names = images(backbone), ["blocks.0.q", "blocks.0.mlp", "blocks.1.block"]
+    with torch.no_grad(), Tap(backbone, names) as tap:
+        expected = tap(batch)
+        visited: list[str] = []
+        found = tap(batch, lambda site, value: (visited.append(site.name), value.mean(1))[1])
+        again = tap(batch)
+    assert visited == names == list(found)
+    for name in names:
+        assert torch.equal(found[name], expected[name].mean(1)) and torch.equal(again[name], expected[name])
+    with pytest.raises(ZeroDivisionError), Tap(backbone, names) as tap:
+        tap(batch, lambda site, value: 1 / 0)
+    with torch.no_grad(), Tap(backbone, names[:1]) as tap:
+        assert torch.equal(tap(batch)[names[0]], expected[names[0]]), "a visitor that failed is forgotten"
+
+
 def test_hooks_are_gone_after_success_and_after_exceptions(backbone: Backbone) -> None:
     before = hooks(backbone)
     tap = Tap(backbone, ["blocks.1.mlp", "blocks.0.k"])

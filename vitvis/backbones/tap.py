@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from .probe import first_tensor
 from .site import Site
 
 __all__ = ["Tap"]
+
+R = TypeVar("R")
 
 
 class _Done(BaseException):
@@ -30,6 +32,9 @@ class Tap:
 
         with Tap(backbone, ["blocks.4.mlp"]) as tap:
             activations = tap(images)["blocks.4.mlp"]   # [B, T, C]
+
+    Of many sites only what is needed may be kept: `tap(images, visit)` gives each site to `visit` the moment it is
+    computed, and keeps what that returns instead.
 
     Args:
         backbone: the model.
@@ -46,7 +51,9 @@ class Tap:
         found = [backbone.site(site) if isinstance(site, str) else site for site in sites]
         self.sites = list({site.name: site for site in found}.values())
         self._handles: list[Any] = []
-        self._raw: dict[str, Tensor] = {}
+        self._raw: dict[str, Any] = {}
+        self._visit: Callable[[Site, Tensor], Any] | None = None
+        self._batch = 0
         self._calls: dict[str, int] = {}
 
     def __enter__(self) -> Tap:
@@ -101,33 +108,50 @@ class Tap:
         if tensor is None:
             raise TypeError(f"site {site.name}: {site.module} returned no tensor")
         last = len(self._raw) == len(self.sites) - 1
-        self._raw[site.name] = tensor.clone() if site.point.clone and not last else tensor
+        if self._visit is not None:
+            with torch.autocast(tensor.device.type, enabled=False):
+                self._raw[site.name] = self._visit(site, canonical(tensor, site, self._batch))
+        else:
+            self._raw[site.name] = tensor.clone() if site.point.clone and not last else tensor
         if last:
             raise _Done
 
-    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+    @overload
+    def __call__(self, images: Tensor) -> dict[str, Tensor]: ...
+
+    @overload
+    def __call__(self, images: Tensor, visit: Callable[[Site, Tensor], R]) -> dict[str, R]: ...
+
+    def __call__(self, images: Tensor, visit: Callable[[Site, Tensor], Any] | None = None) -> dict[str, Any]:
         """Read the sites.
 
         Args:
             images: `[B, 3, H, W]` in [0, 1].
+            visit: Called with each site and its activation during the forward pass; may not keep the activation itself,
+                which the model may yet change in place.
 
         Returns:
-            Site name -> float32 `[B, T, C]`: prefix tokens first, then row-major patches, windows undone.
+            Site name -> float32 `[B, T, C]`: prefix tokens first, then row-major patches, windows undone; or what
+            `visit` made of it.
         """
         if not self._handles:
             raise RuntimeError("use Tap as a context manager: with Tap(backbone, sites) as tap: tap(images)")
         self._raw.clear()
         self._calls.clear()
+        self._visit, self._batch = visit, int(images.shape[0])
         try:
             self.backbone(images)
         except _Done:
             pass
+        finally:
+            self._visit = None
         missing = [site.name for site in self.sites if site.name not in self._raw]
         if missing:
             raise RuntimeError(f"the forward pass ended without reaching {', '.join(missing)}")
         try:
-            batch = int(images.shape[0])
+            if visit is not None:
+                return {site.name: self._raw[site.name] for site in self.sites}
             with torch.autocast(images.device.type, enabled=False):
-                return {site.name: canonical(self._raw[site.name], site, batch) for site in self.sites}
+                return {site.name: canonical(self._raw[site.name], site, self._batch) for site in self.sites}
         finally:
             self._raw.clear()  # the caller decides how long the graph lives

@@ -15,6 +15,7 @@ from vitvis.exemplars.checkpoint import load_state, save_state, state_path
 from vitvis.exemplars.layout import Layout
 from vitvis.exemplars.loading import Batch, make_loader
 from vitvis.exemplars.progress import Progress
+from vitvis.exemplars.readings import SiteReader, SiteReading
 from vitvis.exemplars.sources import Source
 from vitvis.exemplars.state import SearchState, observe
 
@@ -95,7 +96,7 @@ class ExemplarSearch(pl.LightningModule):
         """Let one batch in; returns how many images of the share it used up."""
         state = self.state
         if len(batch.items):
-            left_out = observe(state, self.layout, self.tap(batch.images), batch.indices, batch.masks)
+            left_out = observe(state, self.layout, self._read(batch), batch.indices)
             for row in left_out.nonzero()[:, 0].tolist():
                 item = batch.items[row]
                 state.skipped.append((item.index, item.key, "an activation isn't a finite number"))
@@ -105,6 +106,13 @@ class ExemplarSearch(pl.LightningModule):
         if self.checkpoint_every and (state.position - self._saved) * self.trainer.world_size >= self.checkpoint_every:
             self.save()
         return batch.consumed
+
+    def _read(self, batch: Batch) -> dict[str, SiteReading]:
+        reader = SiteReader(self.layout, self.state.strongest, batch.indices, batch.masks, maps=bool(self.state.maps))
+        if batch.images.device.type == "cpu":
+            return self.tap(batch.images, reader)  # while the activations are in the caches
+        # elsewhere a look at each site in turn would let the device wait for the next layer's kernels
+        return {name: reader(self.backbone.site(name), value) for name, value in self.tap(batch.images).items()}
 
     def save(self) -> None:
         """Write this rank's state."""

@@ -48,9 +48,9 @@ def no_moments(units: int, device: torch.device | str = "cpu") -> Moments:
 
 def moments_of(values: Tensor) -> Moments:
     """Return the moments of activations `[B, U]`, all finite."""
-    wide = values.double()
+    wide = values.to(torch.float64, copy=True)
     mean = wide.mean(0)
-    return Moments(len(values), mean, (wide - mean).square_().sum(0), (values > 0).sum(0))
+    return Moments(len(values), mean, wide.sub_(mean).square_().sum(0), (values > 0).sum(0))
 
 
 def combine(first: Moments, second: Moments) -> Moments:
@@ -81,17 +81,16 @@ def bin_of(values: Tensor) -> Tensor:
 
     The bits of a float32 above the mantissa's third are the number of its bin: no search, no rounding.
     """
-    bits = values.float().contiguous().view(torch.int32)
-    size = ((bits & 0x7FFFFFFF) >> _SHIFT).sub_(_FIRST - 1).clamp_(0, _SIDE)
-    return torch.where(bits < 0, _SIDE - size, _SIDE + size).to(torch.int64)
+    bits = values.float().view(torch.int32)
+    size = (bits & 0x7FFFFFFF).bitwise_right_shift_(_SHIFT).sub_(_FIRST - 1).clamp_(0, _SIDE)
+    sign = bits >> 31  # 0 or -1, with which `(size ^ sign) - sign` is size or -size
+    return size.bitwise_xor_(sign).sub_(sign).add_(_SIDE).to(torch.int64)
 
 
 def histogram(values: Tensor, counts: Tensor) -> None:
     """Count activations `[B, U]` into int32 `counts` `[U, BINS]`, in place."""
-    flat = bin_of(values) + torch.arange(values.shape[1], device=values.device) * BINS
-    counts.view(-1).scatter_add_(
-        0, flat.flatten(), torch.ones(1, dtype=counts.dtype, device=counts.device).expand(flat.numel())
-    )
+    bins = bin_of(values.T)  # a unit's row of counts stays in the cache while its images are counted
+    counts.scatter_add_(1, bins, torch.ones_like(bins, dtype=counts.dtype))
 
 
 def trim(counts: Tensor, low: float, high: float) -> tuple[list[int], list[float]]:

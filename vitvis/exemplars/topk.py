@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["MAX_INDEX", "Placed", "TopK", "decode", "empty", "encode", "merge", "update"]
+__all__ = ["MAX_INDEX", "Placed", "TopK", "beats_last", "decode", "empty", "encode", "merge", "update"]
 
 #: Dataset indices take the lower 32 bits of a key.
 MAX_INDEX = 2**32 - 1
@@ -82,10 +82,10 @@ def encode(values: Tensor, indices: Tensor, *, largest: bool = True) -> Tensor:
     if indices.numel() and (int(indices.min()) < 0 or int(indices.max()) > MAX_INDEX):
         raise ValueError(f"dataset indices have to lie in 0 .. {MAX_INDEX}")
     signed = (values.float() if largest else -values.float()) + 0.0  # -0.0 + 0.0 is 0.0
-    bits = signed.contiguous().view(torch.int32)
+    bits = signed.view(torch.int32)
     # IEEE 754: as integers, positive floats are in order already and negative ones in reverse
-    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(torch.int64)
-    keys = (ordered << 32) | (_LOW - indices.to(values.device, torch.int64))[:, None]
+    ordered = bits.bitwise_xor((bits >> 31).bitwise_and_(0x7FFFFFFF)).to(torch.int64)
+    keys = ordered.bitwise_left_shift_(32).bitwise_or_((_LOW - indices.to(values.device, torch.int64))[:, None])
     return keys.masked_fill_(torch.isnan(values), _PADDING)
 
 
@@ -103,6 +103,27 @@ def decode(top: TopK) -> tuple[Tensor, Tensor]:
     return values.masked_fill(vacant, torch.nan), (_LOW - (top.keys & _LOW)).masked_fill(vacant, -1)
 
 
+def beats_last(top: TopK, values: Tensor, indices: Tensor) -> Tensor:
+    """Say which entries of a batch come before the last one of their unit's ranking.
+
+    Args:
+        top: The ranking.
+        values: float32 `[B, U]`; NaN beats nothing.
+        indices: int64 `[B]`, dataset indices, on the same device.
+
+    Returns:
+        bool `[B, U]`.
+    """
+    last, index = (part[:, 0] for part in decode(TopK(top.keys[:, -1:], top.slots, top.largest)))
+    vacant = index < 0
+    last = last.masked_fill(vacant, -torch.inf if top.largest else torch.inf)
+    index = index.masked_fill(vacant, MAX_INDEX + 1)
+    better = values > last if top.largest else values < last
+    if not values.numel() or bool(indices.min() > index.max()):
+        return better  # all come later than what is there, as in a stream in order: no tie is won
+    return better.logical_or_((values == last).logical_and_(indices[:, None] < index))
+
+
 def update(top: TopK, values: Tensor, indices: Tensor) -> tuple[TopK, Placed]:
     """Let one batch into a ranking.
 
@@ -117,13 +138,15 @@ def update(top: TopK, values: Tensor, indices: Tensor) -> tuple[TopK, Placed]:
     Returns:
         The new ranking, and which entries of the batch are in it.
     """
-    keys = encode(values, indices, largest=top.largest)
-    rising = keys > top.keys[:, -1]
+    indices = indices.to(values.device)
+    rising = beats_last(top, values, indices)
     touched = rising.any(0).nonzero()[:, 0]
     if not touched.numel():
         nothing = torch.zeros(0, dtype=torch.int64, device=values.device)
         return top, Placed(nothing, nothing, nothing)
-    candidates = keys[:, touched].masked_fill_(~rising[:, touched], _PADDING).T  # [touched, B]
+    rising = rising.T[touched].T
+    keys = encode(values.T[touched].T, indices, largest=top.largest)
+    candidates = keys.masked_fill_(~rising, _PADDING).T  # [touched, B]
     width = min(int(rising.sum(0).max()), top.k)
     candidates, rows = candidates.topk(width, dim=1)  # unit by unit at most `width` of the batch rise
     joined, order = torch.cat([top.keys[touched], candidates], 1).sort(1, descending=True)
