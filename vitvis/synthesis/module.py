@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from vitvis.backbones import Tap
+from vitvis.backbones import Site, Tap
 from vitvis.backbones.backbone import Backbone
 from vitvis.config.fit import FitSettings
 
@@ -23,6 +23,7 @@ from .objective import Objective
 from .recipe import read_settings
 from .regularizers import chosen_regularizers
 from .schedule import rate_factor
+from .shortcut import Shortcut, find_shortcut
 
 __all__ = ["ActivationMaximization"]
 
@@ -62,6 +63,7 @@ class ActivationMaximization(LightningModule):
         self.step = 0
         self.strict_loading = False
         self._objective: Objective | None = None
+        self._shortcuts: dict[str, Shortcut | None] = {}
         self._failed = torch.zeros(1, dtype=torch.bool)
         self._before: list[float | None] = []
         self._pending: dict[str, Any] | None = None
@@ -106,6 +108,7 @@ class ActivationMaximization(LightningModule):
         tokens = self.settings.objective.tokens
         before = measure_firing(self.backbone, self.images(), chunk.site, chunk.units, tokens)
         self._before = list(before.mean.tolist())
+        self._shortcuts = {}
         if self.settings.trainer.compile:
             self._open.enter_context(compiled_blocks(self.backbone, chunk.site))
 
@@ -154,10 +157,16 @@ class ActivationMaximization(LightningModule):
             draws = self.augmentations.draw(chunk.seeds, step, progress, self.parameterization.size)
             copies = self.augmentations.apply(images, draws)
         site = self._objective.site_at(progress)
-        with Tap(self.backbone, [site]) as tap:
-            activations = tap(copies)[site.name]
+        shortcut = self._shortcut(site)
+        read = site if shortcut is None else shortcut.site
+        with Tap(self.backbone, [read]) as tap:
+            found = tap(copies)[read.name]
         with torch.autocast(self.device.type, enabled=False):
-            activation = self._objective(activations, progress).mean(dim=1)
+            if shortcut is None:
+                values = self._objective.values(found, progress)
+            else:
+                values = shortcut.read(found, self.settings.objective.tokens)
+            activation = self._objective.finish(values, progress).mean(dim=1)
             terms = self._penalties(images, copies)
             loss = -activation.sum()
             for name, values in terms.items():
@@ -165,6 +174,23 @@ class ActivationMaximization(LightningModule):
             self._failed |= ~activation.detach().isfinite()
         self._log(loss, activation, terms)
         return loss
+
+    def _shortcut(self, site: Site) -> Shortcut | None:
+        """Return the short way to the chunk's units at a site, looked for once a chunk."""
+        if site.name not in self._shortcuts:
+            objective, found = self._objective, None
+            assert objective is not None
+            if not objective.any_cosine:  # a cosine needs the whole vector
+                found = find_shortcut(
+                    self.backbone,
+                    site,
+                    objective.directions,
+                    self.images()[:1],
+                    plain=objective.channels is not None,
+                    tokens=self.settings.objective.tokens,
+                )
+            self._shortcuts[site.name] = found
+        return self._shortcuts[site.name]
 
     def _penalties(self, images: Tensor, copies: Tensor) -> dict[str, Tensor]:
         """Value of every regulariser before its weight, `[U]` each."""

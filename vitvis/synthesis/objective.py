@@ -116,10 +116,18 @@ class Objective:
         Returns:
             `[U, A]`.
         """
+        return self.finish(self.values(activations, progress), progress)
+
+    def finish(self, values: Tensor, progress: float) -> Tensor:
+        """Average the share of the tokens that counts: `[U, A, T]` -> `[U, A]`."""
+        return strongest(values, self.share_at(progress))
+
+    def values(self, activations: Tensor, progress: float) -> Tensor:
+        """Return what each image's own unit is on its tokens: `[U * A, T, C]` -> `[U, A, T']`."""
         chosen = select_tokens(activations, self.site_at(progress), self.settings.tokens)
         chosen = chosen.unflatten(0, (len(self.directions), -1))
         values = pick(chosen, self.directions, self.channels)
         if self.any_cosine:
             lengths = chosen.norm(dim=-1) * self.directions.norm(dim=-1)[:, None, None]
             values = torch.where(self.cosine[:, None, None], values / lengths.clamp_min(1e-6), values)
-        return strongest(values, self.share_at(progress))
+        return values
