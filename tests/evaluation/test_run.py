@@ -128,6 +128,48 @@ def test_a_second_model_is_measured_without_asking_the_first_again(photos, model
     assert fresh["rows"] == both["rows"] and fresh["differences"] == both["differences"]
 
 
+@pytest.mark.parametrize("probe", ["masks", "lowpass"])
+def test_a_killed_run_goes_on_from_the_image_it_had_reached(photos, models, tmp_path, monkeypatch, probe):
+    """Stopped at the fourth of seven images, with scores kept after each: three are not asked about again."""
+    from vitvis.evaluation.sources.parquet import ParquetSource
+
+    whole = evaluate(settings(photos, tmp_path / "whole", f"probe={probe}", "radii=[2,8]", "batch_size=1"))
+    monkeypatch.setattr(run_module, "KEEP_EVERY", 0.0)
+    load, seen = ParquetSource.load, []
+
+    def stop(self, index):
+        seen.append(index)
+        if len(seen) == 5:  # the loader is an image ahead
+            raise KeyboardInterrupt
+        return load(self, index)
+
+    command = settings(photos, tmp_path / "run", f"probe={probe}", "radii=[2,8]", "batch_size=1")
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, SystemExit)):
+        patch.setattr(ParquetSource, "load", stop)
+        evaluate(command)
+    assert list((tmp_path / "run/partial").iterdir()) and not (tmp_path / "run/predictions").exists()
+    asked = []
+    monkeypatch.setattr(ParquetSource, "load", lambda self, index: asked.append(index) or load(self, index))
+    again = evaluate(command)
+    assert asked == list(range(7))[-len(asked) :] and 0 < len(asked) < 5
+    assert again["rows"] == whole["rows"] and again["per_class"] == whole["per_class"]
+    assert again["about"]["skipped"] == 2 and again["about"]["counts"] == whole["about"]["counts"]
+    assert not (tmp_path / "run/partial").exists()
+
+
+def test_what_was_kept_for_other_models_is_not_taken_up(photos, models, tmp_path, monkeypatch):
+    from vitvis.evaluation.partial import Partial
+
+    monkeypatch.setattr(run_module, "KEEP_EVERY", 0.0)
+    monkeypatch.setattr(Partial, "discard", lambda self: None)
+    evaluate(settings(photos, tmp_path / "run", "batch_size=1"))
+    (kept,) = (tmp_path / "run/partial").iterdir()
+    results = evaluate(settings(photos, tmp_path / "run", "batch_size=1", "models=[beside]"))
+    assert models["beside"] == 5 and results["about"]["skipped"] == 2
+    kept.write_bytes(b"cut off")
+    assert evaluate(settings(photos, tmp_path / "run", "models=[over,beside]"))["rows"]
+
+
 def test_other_settings_do_not_go_into_the_same_folder(photos, models, tmp_path):
     evaluate(settings(photos, tmp_path / "run"))
     with pytest.raises(VitvisError, match="holds another run"):
@@ -169,6 +211,27 @@ def test_limit_draws_by_seed(photos, models, tmp_path):
     assert results["about"]["images"] + results["about"]["skipped"] == 3
 
 
+def test_one_crop_for_all_models(tmp_path, monkeypatch):
+    """The reader looks at the corner: of the frame, or, under a crop of half the side, of the square in it."""
+    box = (4, 4, 11, 11)
+    row = {"image": [picture(120, 0, box)], "label": [0]}
+    row |= {side: [value] for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)}
+    photos = tmp_path / "val.parquet"
+    pq.write_table(pa.table(row), photos)
+    (tmp_path / "classes.tsv").write_text("".join(f"{label}\tx{label}\tclass {label}\n" for label in range(12)))
+
+    def load(name, weights, image_size):
+        backbone = block_backbone("corner", slice(0, 2), slice(0, 2))
+        backbone.eval_settings["crop_pct"] = 0.5
+        return backbone
+
+    monkeypatch.setattr(run_module, "load_backbone", load)
+    own = evaluate(settings(photos, tmp_path / "own", "variants=full"))["rows"][0]["top1"]
+    whole = evaluate(settings(photos, tmp_path / "whole", "variants=full", "crop_pct=1"))
+    assert (own, whole["rows"][0]["top1"]) == (0.0, 100.0)
+    assert whole["about"]["models"][0]["transform"]["crop_pct"] == "1.0"
+
+
 def test_imagenet9_gives_the_bg_gap(models, tmp_path):
     root = imagenet9(tmp_path / "bg_challenge")
     for path in (root / "mixed_same/val/00_dog").iterdir():  # the reader is right about dogs on their own background
@@ -192,6 +255,17 @@ def test_pictures_travel_as_bytes_without_loss(shared_dir):
     assert torch.equal(data[3].images["a"][0].float() / 255, exact) and torch.equal(
         to_bytes(exact), data[3].images["a"][0]
     )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [("variants=[]", "at least one of full"), ("fill=[]", "at least one fill"), ("box_sizes=[0.1]", "give two shares"),
+     (["probe=lowpass", "radii=[]"], "at least one cut-off"), ("models=[]", "names no model")],
+)  # fmt: skip
+def test_settings_that_can_not_be_followed_fail_before_anything_is_written(photos, models, tmp_path, wrong, message):
+    with pytest.raises(VitvisError, match=message):
+        evaluate(settings(photos, tmp_path / "run", *([wrong] if isinstance(wrong, str) else wrong)))
+    assert models["over"] == 0 and not (tmp_path / "run").exists()
 
 
 def test_models_whose_classes_do_not_match_are_refused(photos, models, tmp_path, monkeypatch):

@@ -73,6 +73,17 @@ def test_imagenet_val_layouts(tmp_path, labels):
     assert all(source.load(index).mask.sum() == 16 for index in range(2))
 
 
+def test_kaggles_lists_lie_beside_the_root(tmp_path):
+    """`data=imagenet:.../ILSVRC`, while `LOC_val_solution.csv` lies one folder up."""
+    data, boxes = tmp_path / "ILSVRC/Data/CLS-LOC/val", tmp_path / "ILSVRC/Annotations/CLS-LOC/val"
+    save(solid(100), data / "ILSVRC2012_val_00000001.JPEG")
+    write_voc(boxes / "ILSVRC2012_val_00000001.xml", [(TENCH, 1, 1, 4, 4), (GOLDFISH, 1, 1, 2, 2)], (16, 16))
+    line = f"ILSVRC2012_val_00000001,{GOLDFISH} 1 1 2 2"
+    (tmp_path / "LOC_val_solution.csv").write_text(f"ImageId,PredictionString\n{line}\n")
+    source = open_source(f"imagenet:{tmp_path / 'ILSVRC'}", "val")
+    assert [entry.label for entry in source.entries] == [1] and source.load(0).mask.sum() == 4
+
+
 def test_imagenet_refuses_labels_in_the_order_of_the_kit(tmp_path):
     save(solid(9), tmp_path / "Data/CLS-LOC/val/a.JPEG")
     (tmp_path / "Annotations/CLS-LOC/val").mkdir(parents=True)
@@ -92,7 +103,7 @@ def imagenet9(root):
     mask = np.zeros((16, 16), bool)
     mask[:4] = True
     (root / "fg_mask/val/00_dog").mkdir(parents=True)
-    np.save(root / "fg_mask/val/00_dog/fg_n000_1.npy", mask)
+    np.save(root / "fg_mask/val/00_dog/n000_1.npy", mask)  # as original/val/00_dog/n000_1.JPEG is called
     return root
 
 
@@ -104,8 +115,19 @@ def test_imagenet9_layout(tmp_path):
     for entry in source.entries:
         pairs.setdefault(entry.pair, set()).add(entry.variant)
     assert len(pairs) == 4 and all(len(found) == 5 for found in pairs.values())  # every foreground, in every variant
-    index = next(i for i, entry in enumerate(source.entries) if entry.pair == "00_dog/n000_1")
-    assert source.load(index).mask.sum() == 4 * 16
+    masked = [i for i, entry in enumerate(source.entries) if entry.pair == "00_dog/n000_1"]
+    assert len(masked) == 5 and all(source.load(index).mask.sum() == 4 * 16 for index in masked)
+    assert source.load(max(masked) + 1).mask is None
+
+
+def test_all_variants_of_the_release_are_known(tmp_path):
+    """The folders of Xiao et al.'s release; `fg_mask` holds masks, not images."""
+    names = "mixed_next mixed_rand mixed_same no_fg only_bg_b only_bg_t only_fg original".split()
+    for name in names:
+        save(solid(50), tmp_path / name / "val/00_dog/n02085936_10395.JPEG")
+    (tmp_path / "fg_mask/val/00_dog").mkdir(parents=True)
+    source = open_source(f"imagenet9:{tmp_path}")
+    assert sorted(source.variants) == names and source.variants[0] == "original"
 
 
 def test_imagenet_s_layout(tmp_path):
@@ -122,6 +144,44 @@ def test_imagenet_s_layout(tmp_path):
     assert source.load(0).mask.sum() == 4 * 10  # categories are not known: every one, but not the ignored
     (tmp_path / "ImageNetS_categories_im50.txt").write_text(f"{TENCH}\n{GOLDFISH}\n")
     assert open_source(str(tmp_path)).load(0).mask.sum() == 2 * 10
+
+
+def test_imagenet_s_numbers_follow_sorted_ids(tmp_path):
+    """The 919's list of categories is published unsorted; its README says that masks count sorted ids."""
+    codes = np.zeros((8, 10, 3), np.uint8)
+    codes[:2] = (2, 0, 0)
+    codes[2:5] = (1, 0, 0)
+    root = tmp_path / "ImageNetS919"
+    save(solid(80, (8, 10)), root / f"validation/{GOLDFISH}/a.JPEG")
+    save(Image.fromarray(codes), root / f"validation-segmentation/{GOLDFISH}/a.png")
+    (root / "ImageNetS_categories_im919.txt").write_text(f"{GOLDFISH}\n{TENCH}\n")
+    assert guess_kind(tmp_path) == "imagenet-s"
+    source = open_source(str(tmp_path))  # the folder around it
+    assert source.load(0).mask.sum() == 2 * 10
+    save(solid(80, (8, 10)), tmp_path / f"ImageNetS50/validation/{GOLDFISH}/a.JPEG")
+    save(Image.fromarray(codes), tmp_path / f"ImageNetS50/validation-segmentation/{GOLDFISH}/a.png")
+    with pytest.raises(VitvisError, match="ImageNetS50, ImageNetS919; name one"):
+        open_source(f"imagenet-s:{tmp_path}")
+    with pytest.raises(VitvisError, match="test are not published"):
+        open_source(f"imagenet-s:{root}", "test")
+
+
+def test_classes_that_imagenet_s_merges_are_both_right(tmp_path):
+    import torch
+
+    from tests.evaluation.trees import block_backbone
+    from vitvis.evaluation.labels import make_label_map
+
+    glasses, glass = "n04356056", "n04355933"  # sunglasses count as sunglass
+    root = tmp_path / "ImageNetS919"
+    save(solid(80, (8, 8)), root / f"validation/{glass}/a.JPEG")
+    save(Image.fromarray(np.ones((8, 8, 3), np.uint8)), root / f"validation-segmentation/{glass}/a.png")
+    source = open_source(str(root))
+    label, other = (list(imagenet_ids()).index(wnid) for wnid in (glass, glasses))
+    assert source.entries[0].label == label
+    logits = torch.zeros(2, 1000)
+    logits[0, other] = logits[1, 7] = 1
+    assert make_label_map(block_backbone(classes=1000), source).reduce(logits).argmax(1).tolist() == [label, 7]
 
 
 def encoded(image, format="PNG"):
@@ -160,6 +220,32 @@ def test_parquet_with_lists_of_boxes_and_huggingface_images(tmp_path):
 def test_parquet_without_a_column_names_the_nearest(tmp_path):
     pq.write_table(pa.table({"image": [b""], "labels": [0]}), tmp_path / "a.parquet")
     with pytest.raises(VitvisError, match="lacks the columns label.*did you mean 'labels'"):
+        open_source(str(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("label", ["cat"], "column label holds string; give whole numbers"),
+        ("xmin", ["0"], "column xmin holds string; give numbers"),
+        ("image", ["a.jpg"], "column image holds string; give bytes"),
+        ("xmin", [[0, 1]], "no usable image .1 were skipped; most: box columns hold lists of different lengths"),
+        ("xmax", [-1], "no usable image .1 were skipped; most: no usable box"),
+    ],
+)
+def test_parquet_with_columns_of_another_kind(tmp_path, column, values, message):
+    rows = {"image": [encoded(solid(9))], "label": [0], "xmin": [0], "ymin": [0], "xmax": [3], "ymax": [3]}
+    pq.write_table(pa.table(rows | {column: values}), tmp_path / "a.parquet")
+    with pytest.raises(VitvisError, match=message):
+        open_source(str(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize("size", [0, 6, 200])
+def test_parquet_that_is_cut_off(tmp_path, size):
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"image": [b""], "label": [0]}), buffer)
+    (tmp_path / "a.parquet").write_bytes(buffer.getvalue()[:size])
+    with pytest.raises(VitvisError, match="can't be read as Parquet"):
         open_source(str(tmp_path / "a.parquet"))
 
 

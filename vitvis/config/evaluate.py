@@ -43,6 +43,9 @@ class EvaluateSettings:
                                  "one for all, or one for each model")  # fmt: skip
     image_size: Any = setting(None, "side of the image for all models, or ROWSxCOLUMNS; each model's own when null",
                               unit="px", parser=parse_size)  # fmt: skip
+    crop_pct: float | None = setting(None, "share of the image that every model's crop keeps: 1 shows all of it, as "
+                                     "ImageNet-9's own script does; each model's own when null",
+                                     minimum=0.1, maximum=1)  # fmt: skip
     data: str | None = setting(None, "KIND:PATH or PATH; kinds: imagenet, imagenet9, imagenet-s, parquet, folder")
     split: str = setting("val", "part of the data: train, val, ...")
     label_file: str | None = setting(None, "labels of a flat imagenet split: lines of 'file wnid' or 'file label'")

@@ -42,12 +42,13 @@ class EvaluationDataModule(LightningDataModule):
         self.source, self.plan, self.transforms = source, plan, transforms
         self.batch_size, self.workers = batch_size, available_workers() if workers is None else workers
         self.indices = choose(len(source), limit, plan.seed)
+        self.start = 0  # images of this rank that an earlier run has measured
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Return this rank's batches."""
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
-        mine = self.indices[rank::world]
+        mine = self.indices[rank::world][self.start :]
         forks = self.workers > 0 and "fork" in multiprocessing.get_all_start_methods()
         return DataLoader(
             VariantDataset(self.source, mine, self.plan, self.transforms),  # type: ignore[arg-type]

@@ -66,7 +66,7 @@ def make_label_map(backbone: Backbone, source: Source, labels: str = "auto") -> 
         highest = max(entry.label for entry in source.entries)
         if highest >= outputs:
             raise VitvisError(f"model {backbone.name}: has {outputs} classes, but the data has a label {highest}")
-        return LabelMap(None, outputs)
+        return _merge(source, outputs)
     ids = _output_ids(backbone)
     if ids is None or source.class_ids is None:
         raise VitvisError(
@@ -74,7 +74,7 @@ def make_label_map(backbone: Backbone, source: Source, labels: str = "auto") -> 
             " which is which; give labels=FILE with lines of 'class output'"
         )
     label_of = {wnid: label for label, wnid in enumerate(source.class_ids)}
-    groups = tuple(label_of.get(wnid, -1) for wnid in ids)
+    groups = tuple(label_of.get(source.merged.get(wnid, wnid), -1) for wnid in ids)
     missing = {entry.label for entry in source.entries} - set(groups)
     if missing:
         names = ", ".join(source.class_ids[label] for label in sorted(missing)[:3])
@@ -83,6 +83,15 @@ def make_label_map(backbone: Backbone, source: Source, labels: str = "auto") -> 
             " choose a model trained on them or give labels=FILE"
         )
     return LabelMap(groups, classes)
+
+
+def _merge(source: Source, outputs: int) -> LabelMap:
+    """Return the map of a model that has the data's own classes: label by label, but for classes the data merges."""
+    if not source.merged or source.class_ids is None:
+        return LabelMap(None, outputs)
+    label_of = {wnid: label for label, wnid in enumerate(source.class_ids)}
+    counts_as = {label_of[old]: label_of[new] for old, new in source.merged.items()}
+    return LabelMap(tuple(counts_as.get(label, label) for label in range(outputs)), outputs)
 
 
 def _output_ids(backbone: Backbone) -> Sequence[str] | None:

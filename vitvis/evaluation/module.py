@@ -53,6 +53,7 @@ class EvaluationModule(LightningModule):
         self.scores = nn.ModuleList([RowScores() for _ in contenders])
         self.skipped: list[tuple[int, str]] = []
         self.counts: Counter[str] = Counter()
+        self.images = 0  # of this rank, so far
 
     def on_test_epoch_start(self) -> None:
         """Make sure that a rank without images can take part when scores are joined."""
@@ -63,6 +64,7 @@ class EvaluationModule(LightningModule):
         """Ask all models about one batch."""
         self.skipped += batch.skipped
         self.counts.update(batch.counts)
+        self.images += len(torch.unique(batch.index)) + len(batch.skipped)
         if not len(batch):
             return
         floats = {key: from_bytes(images) for key, images in batch.images.items()}
@@ -94,6 +96,7 @@ class EvaluationModule(LightningModule):
         if bad.any():
             entry = self.source.entries[int(batch.index[bad][0])]
             raise VitvisError(
-                f"model {contender.name}: NaN logits for image {entry.key}; try trainer.precision=32-true"
+                f"model {contender.name}: NaN logits for image {entry.key} ({int(bad.sum())} of {len(bad)} in its"
+                " batch); try trainer.precision=32-true, or other weights"
             )
         return logits

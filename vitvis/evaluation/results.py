@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from vitvis.config.evaluate import EvaluateSettings
-from vitvis.errors import VitvisError
 from vitvis.evaluation.charts import bar_chart, lowpass_chart, tokens_chart
 from vitvis.evaluation.dataset import VariantPlan
 from vitvis.evaluation.hits import make_hit_table
@@ -41,10 +40,6 @@ def make_results(
         predictions, best = {name: item for name, (item, _) in found.items()}, {n: at for n, (_, at) in found.items()}
     table = make_hit_table(predictions, source)
     draws: dict[str, Any] = dict(samples=settings.bootstrap, seed=settings.seed)
-    if len(settings.box_sizes) != 2 or not settings.box_sizes[0] <= settings.box_sizes[1]:
-        raise VitvisError(
-            f"box_sizes={settings.box_sizes}: give two shares, the smaller first, such as box_sizes=[0.1,0.4]"
-        )
     rows = accuracy_rows(table, **draws)
     results: dict[str, Any] = {
         "about": _about(settings, source, contenders, predictions, plan, folder),

@@ -17,6 +17,7 @@ from vitvis.evaluation.dataset import VariantPlan
 from vitvis.evaluation.labels import make_label_map
 from vitvis.evaluation.masking import check_fills
 from vitvis.evaluation.module import Contender, EvaluationModule, transform_key
+from vitvis.evaluation.partial import Partial
 from vitvis.evaluation.predictions import Predictions, decode_predictions, encode_predictions, predictions_path
 from vitvis.evaluation.probes import LowpassProbe, MasksProbe, Probe, TokensProbe
 from vitvis.evaluation.probes.tokens import token_grid
@@ -29,12 +30,15 @@ from vitvis.runs import RunFolder, digest
 
 __all__ = ["evaluate"]
 
+#: Seconds of work that a run loses at most when it is killed.
+KEEP_EVERY = 60.0
+
 
 def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
     """Measure models on data and leave the results in a run folder.
 
     Models whose predictions lie in the folder already, made with the same weights, data and settings, are not
-    asked again.
+    asked again. A run that was killed goes on from the images it had measured.
 
     Returns:
         What `results.json` holds; None on ranks other than 0.
@@ -44,6 +48,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
     """
     if not settings.data:
         raise VitvisError(f"give data=KIND:PATH, such as data=imagenet:/data/ILSVRC (kinds: {', '.join(KINDS)})")
+    check_settings(settings)
     source = open_source(settings.data, settings.split, settings.label_file)
     if source.variants is not None and settings.probe != "masks":  # other probes ask about images as they are
         first = source.variants[0]
@@ -77,6 +82,18 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
         return results
 
 
+def check_settings(settings: EvaluateSettings) -> None:
+    """Object to settings that would fail only after everything is measured."""
+    if len(settings.box_sizes) != 2 or not settings.box_sizes[0] <= settings.box_sizes[1]:
+        raise VitvisError(
+            f"box_sizes={settings.box_sizes}: give two shares, the smaller first, such as box_sizes=[0.1,0.4]"
+        )
+    if settings.probe == "masks" and not settings.variants:
+        raise VitvisError("variants=[]: give at least one of full, foreground, background")
+    if settings.probe == "lowpass" and not settings.radii:
+        raise VitvisError("radii=[]: give at least one cut-off, in cycles per image, such as radii=[4,8,16]")
+
+
 def load_contenders(settings: EvaluateSettings, source: Source) -> list[Contender]:
     """Load the models, and match their classes with those of the data."""
     if not settings.models:
@@ -91,6 +108,8 @@ def load_contenders(settings: EvaluateSettings, source: Source) -> list[Contende
     contenders: list[Contender] = []
     for name, origin in zip(settings.models, weights, strict=True):
         backbone = load_backbone(name, weights=origin, image_size=size)
+        if settings.crop_pct is not None:
+            backbone.eval_settings["crop_pct"] = settings.crop_pct
         taken = {contender.name for contender in contenders}
         shown = name if name not in taken else f"{name}@{backbone.weights_id[:6]}"
         if shown in taken:
@@ -169,6 +188,11 @@ def measure(
         limit=settings.limit,
     )
     module = EvaluationModule(contenders, probe, source)
+    parts = [prints[contender.name] for contender in contenders]
+    rank, world = trainer.global_rank, trainer.world_size
+    partial = Partial(folder.path, parts, rank=rank, world=world, every=KEEP_EVERY)
+    partial.restore(module, data)
+    trainer.callbacks.append(partial)  # type: ignore[attr-defined]
     trainer.test(module, datamodule=data, verbose=False)
     made = {}
     for contender, (rows, positions) in zip(contenders, module.results, strict=True):
@@ -186,6 +210,7 @@ def measure(
     folder.write_json("counts.json", dict(source.counts + module.counts))
     for name, item in made.items():
         folder.write_bytes(predictions_path(name), encode_predictions(item, source, prints[name]))
+    partial.discard()
     return made
 
 

@@ -69,6 +69,7 @@ class Source(ABC):
         entries: All images that have a label and, so far as is known before decoding, a mask.
         class_names: Names by label.
         class_ids: WordNet ids by label, where the data has them; models of other label sets are matched by these.
+        merged: WordNet ids that the data counts as another, `{id: the id it counts as}`: naming either is right.
         skipped: Images left out already, `(key, reason)`.
         counts: What was met while listing the data, such as `images without annotation`.
     """
@@ -76,6 +77,7 @@ class Source(ABC):
     entries: list[Entry] = field(default_factory=list)
     class_names: list[str] = field(default_factory=list)
     class_ids: list[str] | None = None
+    merged: dict[str, str] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 

@@ -29,6 +29,7 @@ def make_trainer(settings: EvaluateTrainerSettings) -> Trainer:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning's, for torch to come
     warnings.filterwarnings("ignore", message=".*use_distributed_sampler.*")
+    warnings.filterwarnings("ignore", message=".*compute.*RowScores.*")  # no image could be used: said in an error
     shared = TrainerSettings(
         accelerator=settings.accelerator,
         devices=settings.devices,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from vitvis.errors import VitvisError, nearest
@@ -34,10 +35,12 @@ class ImageNetSource(Source):
             splits = subfolders(data)
             raise VitvisError(f"split={split}: no folder {data / split}{nearest(split, splits)}")
         self._images, self._boxes = data / split, boxes / split
+        # Kaggle's lists lie beside ILSVRC, which people give as the root
+        tops = (root, base, *([root.parent] if root.name == "ILSVRC" else []))
         paths = images_in(self._images)
         classes = subfolders(self._images)
-        wnids = self._folder_wnids(paths) if classes else self._flat_wnids(paths, root, base, split, label_file)
-        mapping = find_child(root, ("LOC_synset_mapping.txt",)) or find_child(base, ("LOC_synset_mapping.txt",))
+        wnids = self._folder_wnids(paths) if classes else self._flat_wnids(paths, tops, label_file)
+        mapping = next((file for top in tops if (file := find_child(top, ("LOC_synset_mapping.txt",)))), None)
         if mapping is not None:
             self.class_ids = [line.split()[0] for line in mapping.read_text().splitlines() if line.strip()]
         else:
@@ -86,11 +89,9 @@ class ImageNetSource(Source):
     def _folder_wnids(self, paths: list[Path]) -> dict[Path, str]:
         return {path: path.parent.name for path in paths if path.parent != self._images}
 
-    def _flat_wnids(
-        self, paths: list[Path], root: Path, base: Path, split: str, label_file: Path | None
-    ) -> dict[Path, str]:
+    def _flat_wnids(self, paths: list[Path], tops: Sequence[Path], label_file: Path | None) -> dict[Path, str]:
         if label_file is None:
-            folders = (root, base, self._images, self._images.parent)
+            folders = (*tops, self._images, self._images.parent)
             label_file = next((found for folder in folders if (found := find_child(folder, _LABEL_FILES))), None)
         if label_file is None:
             return {path: wnid for path in paths if (wnid := self._own_class(path))}

@@ -25,7 +25,8 @@ class ImageNet9Source(Source):
     """The variants of the Backgrounds Challenge; each folder is a variant of its own, no mask is needed.
 
     The BG-gap is the accuracy on `mixed_same` less that on `mixed_rand`. Images of one foreground are compared as
-    pairs: file names begin with the foreground's id.
+    pairs: file names begin with the foreground's id. `fg_mask/val/CLASS/*.npy` has the names of `original`, as the
+    release's own `challenge_eval.py` reads it.
     """
 
     def __init__(self, root: Path, split: str = "val") -> None:
@@ -52,8 +53,7 @@ class ImageNet9Source(Source):
         return Sample(image, self._mask(entry, (image.height, image.width)), entry.label)
 
     def _mask(self, entry: Entry, size: tuple[int, int]) -> np.ndarray | None:
-        category, _, stem = (entry.pair or "").partition("/")
-        path = self._root / "fg_mask" / self._split / category / f"fg_{stem}.npy"
+        path = self._root / "fg_mask" / self._split / f"{entry.pair}.npy"
         try:
             return fit_mask(read_mask(path), size) if path.is_file() else None
         except UnusableImage:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -36,12 +35,8 @@ class ParquetSource(Source):
         if not paths:
             raise VitvisError(f"data=parquet:{path}: no such file, and no folder with {split}*.parquet")
         try:
-            columns = [name for name in _NAMES if name in pq.read_schema(paths[0]).names]
-            missing = [name for name in ("image", "label", *_SIDES) if name not in columns]
-            if missing:
-                names = pq.read_schema(paths[0]).names
-                hint = nearest(missing[0], names)
-                raise VitvisError(f"{paths[0]}: lacks the columns {', '.join(missing)}{hint} (has {', '.join(names)})")
+            schema = pq.read_schema(paths[0])
+            columns = _check_columns(schema, paths[0])
             table = pa.concat_tables([pq.read_table(item, columns=columns, memory_map=True) for item in paths])
         except (pa.ArrowException, OSError) as error:
             raise VitvisError(f"{path}: can't be read as Parquet ({str(error).splitlines()[0]})") from None
@@ -56,7 +51,11 @@ class ParquetSource(Source):
             if label is None or label < 0:
                 self.skipped.append((files[row], "no label"))
                 continue
-            boxes = self._row_boxes(row)
+            try:
+                boxes = self._row_boxes(row)
+            except UnusableImage as reason:
+                self.skipped.append((files[row], str(reason)))
+                continue
             bad = sum(is_degenerate(box, one_pixel=True) for box in boxes)
             self.counts["degenerate boxes"] += bad
             if len(boxes) == bad:
@@ -83,10 +82,12 @@ class ParquetSource(Source):
         if any(side is None for side in sides):
             return []
         lists = [side if isinstance(side, Sequence) else [side] for side in sides]
-        return [Box("", *map(float, values)) for values in zip(*lists, strict=True)]
+        if len({len(values) for values in lists}) > 1:
+            raise UnusableImage("box columns hold lists of different lengths")
+        return [Box("", *map(float, values)) for values in zip(*lists, strict=True) if None not in values]
 
     def _name_classes(self, path: Path, labels: list[int | None], wnids: list[str] | None) -> None:
-        count = 1 + int(np.max([label for label in labels if label is not None], initial=-1))
+        count = 1 + max((int(label) for label in labels if label is not None), default=-1)
         rows = read_words(path) if path.is_file() else []
         by_label = {int(row[0]): row for row in rows if row[0].isdigit()}
         count = max(count, 1 + max(by_label, default=-1))
@@ -100,3 +101,34 @@ class ParquetSource(Source):
             self.class_ids = [ids[label] for label in range(count)]
             if not by_label:
                 self.class_names = names_of(self.class_ids)
+
+
+def _check_columns(schema: pa.Schema, path: Path) -> list[str]:
+    """Return the columns to read.
+
+    Raises:
+        VitvisError: one that is needed is not there, or holds something else.
+    """
+    columns = [name for name in _NAMES if name in schema.names]
+    missing = [name for name in ("image", "label", *_SIDES) if name not in columns]
+    if missing:
+        hint = nearest(missing[0], schema.names)
+        raise VitvisError(f"{path}: lacks the columns {', '.join(missing)}{hint} (has {', '.join(schema.names)})")
+    needed = {"image": _is_image, "label": pa.types.is_integer, **dict.fromkeys(_SIDES, _is_side)}
+    words = {"image": "bytes", "label": "whole numbers", **dict.fromkeys(_SIDES, "numbers, or a list of them a row")}
+    for name, fits in needed.items():
+        kind = schema.field(name).type
+        if not fits(kind) and not pa.types.is_null(kind):
+            raise VitvisError(f"{path}: column {name} holds {kind}; give {words[name]}")
+    return columns
+
+
+def _is_image(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _is_side(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
+    return pa.types.is_integer(inner) or pa.types.is_floating(inner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,9 @@ def open_source(data: str, split: str = "val", label_file: str | None = None) ->
         raise VitvisError(f"data={data}: {path} does not exist{nearest(str(path), siblings)}")
     source = _open(kind if colon and len(kind) > 1 else guess_kind(path), path, split, label_file)
     if len(source) == 0:
-        raise VitvisError(f"data={data}: holds no usable image ({len(source.skipped)} were skipped)")
+        reasons = Counter(reason for _, reason in source.skipped).most_common(1)
+        why = f" ({len(source.skipped)} were skipped; most: {reasons[0][0]})" if reasons else " (it has no rows)"
+        raise VitvisError(f"data={data}: holds no usable image{why}")
     return source
 
 
@@ -41,7 +44,7 @@ def guess_kind(path: Path) -> str:
         return "imagenet"
     if (path / "mixed_rand").is_dir() or (path / "mixed_same").is_dir():
         return "imagenet9"
-    if any(path.glob("*-segmentation")):
+    if any(path.glob("*-segmentation")) or any(path.glob("ImageNetS*/*-segmentation")):
         return "imagenet-s"
     return "folder"
 
