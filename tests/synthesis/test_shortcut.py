@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vitvis.backbones import Tap, load_backbone, parse_units, select_tokens
+from vitvis.backbones import Tap, load_backbone, parse_units
 from vitvis.config.core import merge
 from vitvis.config.fit import FitSettings, ObjectiveSettings
 from vitvis.synthesis.objective import Objective

@@ -7,9 +7,11 @@ import io
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -17,19 +19,26 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from vitvis.runs import RunFolder, digest, save_png
 from vitvis.synthesis.loggers import log_images
 from vitvis.synthesis.summary import summarize
+from vitvis.synthesis.writing import Background
 
 if TYPE_CHECKING:
+    from vitvis.backbones import Unit
     from vitvis.synthesis.chunks import Chunk
     from vitvis.synthesis.datamodule import UnitDataModule
     from vitvis.synthesis.module import ActivationMaximization
 
-__all__ = ["ImagesOverTime", "Results", "chunk_of", "data_of", "image_path", "merge_metrics", "to_pictures"]
+__all__ = ["ImagesOverTime", "Results", "chunk_of", "data_of", "image_path", "merge_metrics", "to_bytes", "to_pictures"]
+
+
+def to_bytes(images: torch.Tensor) -> np.ndarray:
+    """Turn images `[U, 3, H, W]` in [0, 1] into 8-bit RGB `[U, H, W, 3]`; NaN becomes black."""
+    rounded = (images.detach().float().nan_to_num(0).clamp(0, 1) * 255).round().byte()
+    return rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def to_pictures(images: torch.Tensor) -> list[Image.Image]:
     """Turn images `[U, 3, H, W]` in [0, 1] into 8-bit RGB pictures; NaN becomes black."""
-    arrays = (images.detach().float().nan_to_num(0).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(array) for array in arrays]
+    return [Image.fromarray(array) for array in to_bytes(images)]
 
 
 def prompt_slug(prompt: str) -> str:
@@ -79,6 +88,7 @@ class Results(Callback):
         self._saved: dict[str, Any] | None = None
         self._seconds = 0.0
         self._began = 0.0
+        self._background = Background()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the running summary with what an earlier run of this folder made."""
@@ -112,47 +122,51 @@ class Results(Callback):
             self._write_checkpoint(pl_module, step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the chunk: images, then curves, then records, which say that it is done."""
+        """Measure the chunk and have it written while the next one runs."""
         chunk = chunk_of(pl_module)
         measures = _fit(pl_module).results()
-        images = _fit(pl_module).images()
+        pixels = to_bytes(_fit(pl_module).images())
         seconds = self._seconds + time.perf_counter() - self._began
-        device = _device_name(pl_module.device)
-        records, files = [], {}
-        for unit, seed, measure, picture in zip(chunk.units, chunk.seeds, measures, to_pictures(images), strict=True):
-            path = image_path(unit, seed)
-            files[path] = save_png(picture, self.text(unit.address, seed))
-            records.append(
-                self.common
-                | {
-                    "site": unit.site,
-                    "kind": chunk.site.kind,
-                    "depth": chunk.site.depth,
-                    "unit": unit.index,
-                    "address": unit.address,
-                    "sign": unit.sign,
-                    "direction": unit.direction,
-                    "seed": seed,
-                }
-                | measure
-                | {
-                    "image": path,
-                    "width": picture.width,
-                    "height": picture.height,
-                    "steps": data_of(trainer).steps,
-                    "seconds": seconds / len(chunk.units),
-                    "device": device,
-                }
-            )
+        shared = {
+            "width": int(pixels.shape[2]),
+            "height": int(pixels.shape[1]),
+            "steps": data_of(trainer).steps,
+            "seconds": seconds / len(chunk.units),
+            "device": _device_name(pl_module.device),
+        }
+        records = [
+            self.common | _target(chunk, unit, seed) | measure | {"image": image_path(unit, seed)} | shared
+            for unit, seed, measure in zip(chunk.units, chunk.seeds, measures, strict=True)
+        ]
         self._records += records
         summary = {f"summary/{name}": value for name, value in summarize(self._records).items()}
         pl_module.log_dict(summary, on_step=False, on_epoch=True, batch_size=1)
-        if self.log_every:
-            if self._rows:
-                self._rows[-1] |= summary
-            self.folder.write_text(f"{self.METRICS}/{chunk.name}.csv", _to_csv(self._rows))
+        if self._rows:
+            self._rows[-1] |= summary
+        curves = self._rows if self.log_every else None
+        self._background.submit(lambda: self._write(chunk, records, pixels, curves))
+
+    def _write(
+        self, chunk: Chunk, records: list[dict[str, Any]], pixels: np.ndarray, curves: list[dict[str, Any]] | None
+    ) -> None:
+        """Write the chunk: curves, then images, then records, which say that it is done."""
+        if curves is not None:
+            self.folder.write_text(f"{self.METRICS}/{chunk.name}.csv", _to_csv(curves))
+        files = {
+            record["image"]: save_png(Image.fromarray(array), self.text(record["address"], record["seed"]))
+            for record, array in zip(records, pixels, strict=True)
+        }
         self.folder.write_shard(chunk.name, records, files)
         self._checkpoint(chunk).unlink(missing_ok=True)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait until all is written; an error of the writing ends the run here."""
+        self._background.join()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Let finished chunks reach the disk: Lightning comes here on Ctrl-C, on SIGTERM and on errors."""
+        with suppress(Exception):  # the exception at hand is the one to tell
+            self._background.join()
 
     def _checkpoint(self, chunk: Chunk) -> Path:
         return self.folder.path / self.CHECKPOINTS / f"{chunk.name}.ckpt"
@@ -260,6 +274,20 @@ def chunk_of(module: LightningModule) -> Chunk:
 def data_of(trainer: Trainer) -> UnitDataModule:
     """Return the DataModule of a fit."""
     return cast("UnitDataModule", getattr(trainer, "datamodule"))  # noqa: B009  # Lightning does not declare it
+
+
+def _target(chunk: Chunk, unit: Unit, seed: int) -> dict[str, Any]:
+    """Return the fields of a record that say what was asked for."""
+    return {
+        "site": unit.site,
+        "kind": chunk.site.kind,
+        "depth": chunk.site.depth,
+        "unit": unit.index,
+        "address": unit.address,
+        "sign": unit.sign,
+        "direction": unit.direction,
+        "seed": seed,
+    }
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

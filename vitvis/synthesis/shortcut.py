@@ -8,6 +8,7 @@ unit is applied. That saves the layer both ways: half of a step at the first blo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,13 +71,13 @@ def _source(backbone: Backbone, site: Site) -> tuple[str, nn.Linear, int] | None
     start = 0 if point.channels is None else point.channels[0]
     if point.when == "output":
         path = site.module
-        layer = backbone.model.get_submodule(path)
-        return (path, layer, start) if type(layer) is nn.Linear else None
+        module = backbone.model.get_submodule(path)
+        return (path, module, start) if type(module) is nn.Linear else None
     if site.kind != "mlp_pre":
         return None
     parent = site.module.rpartition(".")[0]
     for name in _INTO:
-        layer = getattr(backbone.model.get_submodule(parent), name, None)
+        layer: Any = getattr(backbone.model.get_submodule(parent), name, None)
         if type(layer) is nn.Linear and layer.out_features == site.width:
             return f"{parent}.{name}", layer, start
     return None
@@ -96,7 +97,8 @@ def find_shortcut(
         plain: every direction is one channel.
         tokens: those that count.
     """
-    before, activation = site, None
+    before = site
+    activation: nn.Module | None = None
     if site.kind == "mlp":
         pre = before_activation(site, backbone.sites) if plain else None  # a mixture needs every channel's function
         if pre is None or site.point.when != "output" or site.module != pre.module:

@@ -50,7 +50,8 @@ class Parameterization(nn.Module):
     def start(self, seeds: Sequence[int]) -> Tensor:
         """Return the starting parameter `[U, ...]` for one seed an image, from noise or from the picture."""
         if self.settings.start == "noise":
-            return torch.stack([self.noise(seed) for seed in seeds])
+            drawn = {seed: self.noise(seed) for seed in set(seeds)}
+            return torch.stack([drawn[seed] for seed in seeds])
         from .picture import read_picture
 
         parameter = self.invert(read_picture(self.settings.start, self.size)[None])
