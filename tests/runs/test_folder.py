@@ -72,6 +72,8 @@ def test_a_folder_of_other_files_is_refused(tmp_path):
         open_folder(tmp_path)
     with pytest.raises(VitvisError, match="is a file"):
         open_folder(tmp_path / "thesis.tex")
+    with pytest.raises(VitvisError, match="can't be made"):
+        open_folder(tmp_path / "thesis.tex" / "below")
 
 
 def test_a_live_run_keeps_others_out_and_a_dead_one_does_not(tmp_path):

@@ -74,7 +74,10 @@ class RunFolder:
         identity = json.loads(json.dumps(identity))
         if existing is not None:
             _check_same(path, existing, kind, identity, resume)
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise VitvisError(f"{path}: can't be made ({error.strerror}); choose another out=FOLDER") from None
         lock = FolderLock(path)
         lock.acquire()
         folder = cls(path, existing or new_manifest(kind), resumed=existing is not None, lock=lock)
