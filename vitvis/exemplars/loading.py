@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from vitvis.errors import VitvisError
 from vitvis.exemplars.sources import BrokenImage, Item, Source
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ class Loaded:
         image: float32 `[3, H, W]` in [0, 1]; None where it couldn't be read.
         mask: float32 `[H, W]`, share of each pixel that lies on an object; None without regions.
         reason: Why it couldn't be read.
+        fatal: Whether no more can be read at all.
     """
 
     item: Item
     image: Tensor | None
     mask: Tensor | None = None
     reason: str = ""
+    fatal: bool = False
 
 
 @dataclass
@@ -49,6 +52,8 @@ class Batch:
         masks: float32 `[B, H, W]`, or None where the data has no regions; NaN in images without one.
         broken: What couldn't be read.
         consumed: Images of the rank's share that this batch used up, broken ones too.
+        failure: Why no more can be read after these; empty where nothing is wrong. (An exception would reach the main
+            process from a worker with its whole traceback for a message.)
     """
 
     images: Tensor
@@ -57,12 +62,13 @@ class Batch:
     masks: Tensor | None
     broken: list[Loaded]
     consumed: int
+    failure: str = ""
 
     def to(self, device: torch.device) -> Batch:
         """Move the pixels; called by Lightning."""
         masks = None if self.masks is None else self.masks.to(device)
         images = self.images.to(device, non_blocking=True)
-        return Batch(images, self.indices, self.items, masks, self.broken, self.consumed)
+        return replace(self, images=images, masks=masks)
 
     def pin_memory(self) -> Batch:
         """Pin the pixels; called by the loader."""
@@ -71,6 +77,8 @@ class Batch:
 
 def collate(samples: list[Loaded]) -> Batch:
     """Make a batch of what could be read."""
+    failure = next((sample.reason for sample in samples if sample.fatal), "")
+    samples = [sample for sample in samples if not sample.fatal]
     good = [(sample.image, sample) for sample in samples if sample.image is not None]
     images = torch.stack([image for image, _ in good]) if good else torch.zeros(0, 3, 1, 1)
     masks = None
@@ -80,7 +88,7 @@ def collate(samples: list[Loaded]) -> Batch:
     items = [sample.item for _, sample in good]
     broken = [sample for sample in samples if sample.image is None]
     return Batch(images, torch.tensor([item.index for item in items], dtype=torch.int64), items, masks, broken,
-                 len(samples))  # fmt: skip
+                 len(samples), failure)  # fmt: skip
 
 
 def _read(source: Source, item: Item, load: Callable[[], Image], transform: Transform) -> Loaded:
@@ -116,7 +124,11 @@ class _MapShare(Dataset[Loaded]):
 
     def __getitem__(self, place: int) -> Loaded:
         index = self.indices[place]
-        return _read(self.source, self.source.item(index), lambda: self.source.load(index), self.transform)
+        try:
+            item = self.source.item(index)
+        except BrokenImage as error:
+            return Loaded(Item(index, f"row {index}"), None, reason=str(error))
+        return _read(self.source, item, lambda: self.source.load(index), self.transform)
 
 
 class _StreamShare(IterableDataset[Loaded]):
@@ -126,9 +138,12 @@ class _StreamShare(IterableDataset[Loaded]):
         self.source, self.transform, self.rank, self.world, self.skip = source, transform, rank, world, skip
 
     def __iter__(self) -> Iterator[Loaded]:
-        for place, (item, load) in enumerate(self.source.stream(self.rank, self.world)):
-            if place >= self.skip:
-                yield _read(self.source, item, load, self.transform)
+        try:
+            for place, (item, load) in enumerate(self.source.stream(self.rank, self.world)):
+                if place >= self.skip:
+                    yield _read(self.source, item, load, self.transform)
+        except VitvisError as error:
+            yield Loaded(Item(-1, ""), None, reason=str(error), fatal=True)
 
 
 def make_loader(

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vitvis.backbones import Backbone, Tap
+from vitvis.errors import VitvisError
 from vitvis.exemplars.checkpoint import load_state, save_state, state_path
 from vitvis.exemplars.layout import Layout
 from vitvis.exemplars.loading import Batch, make_loader
@@ -103,6 +104,9 @@ class ExemplarSearch(pl.LightningModule):
         state.skipped += [(sample.item.index, sample.item.key, sample.reason) for sample in batch.broken]
         state.position += batch.consumed
         self.progress.update(batch.consumed, len(state.skipped))
+        if batch.failure:
+            self.save()
+            raise VitvisError(batch.failure)
         if self.checkpoint_every and (state.position - self._saved) * self.trainer.world_size >= self.checkpoint_every:
             self.save()
         return batch.consumed

@@ -68,7 +68,11 @@ class Source(ABC):
 
     @abstractmethod
     def item(self, index: int) -> Item:
-        """Describe an image."""
+        """Describe an image.
+
+        Raises:
+            BrokenImage: what holds it is damaged.
+        """
 
     @abstractmethod
     def load(self, index: int) -> Image:
@@ -180,13 +184,19 @@ class Parquet(Source):
     def _find(self, index: int) -> tuple[Any, int]:
         import bisect
 
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         number = bisect.bisect_right(self.groups, index, key=lambda group: group[2]) - 1
         file, group, first = self.groups[number]
         if self._loaded is None or self._loaded[0] != number:
             self._loaded = None  # let go of the last group before the next comes
-            self._loaded = number, pq.ParquetFile(file).read_row_group(group)
+            try:
+                self._loaded = number, pq.ParquetFile(file).read_row_group(group)
+            except (pa.ArrowException, OSError) as error:
+                self._loaded = number, f"{file.name}: row group {group} can't be read ({str(error).splitlines()[0]})"
+        if isinstance(self._loaded[1], str):
+            raise BrokenImage(self._loaded[1])
         return self._loaded[1], index - first
 
     def row(self, index: int) -> dict[str, Any]:  # noqa: D102
