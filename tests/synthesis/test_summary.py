@@ -1,14 +1,22 @@
 """The score of a run: what it rewards, and that its parts are told."""
 
 import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
+from torchvision.transforms.functional import gaussian_blur, to_tensor
 
+from vitvis.backbones import Unit, load_backbone
 from vitvis.errors import VitvisError
+from vitvis.fit import fit
 from vitvis.runs import RunFolder
+from vitvis.synthesis.measure import describe, hf_share, measure_firing
 from vitvis.synthesis.summary import NOISE_HF, clearness, dataset_best, selectivity, strength, summarize, unit_score
 
 GOOD = {"address": "blocks.0.mlp:1", "status": "ok", "activation": 2.0, "activation_start": 0.1, "rank": 1,
@@ -22,6 +30,93 @@ def test_noise_has_no_clearness():
     radius = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.fftfreq(256)[None])
     assert power[radius > 0.25].sum() / power.sum() == pytest.approx(NOISE_HF, abs=0.01)
     assert clearness(NOISE_HF) == pytest.approx(0) and clearness(0.03) == clearness(0.12) == 1
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.0, 4.0])
+def test_too_smooth_counts_as_much_as_too_noisy(factor):
+    """2 / 64 of a 64 px photo's energy lies above half of Nyquist at least, 0.12 at most."""
+    assert clearness(2 / 64, 64) == 1 and 0 < clearness(0.12 * factor, 64) < 1
+    assert clearness(2 / 64 / factor, 64) == pytest.approx(clearness(0.12 * factor, 64))
+    assert clearness(0.0, 64) == 0 and clearness(2 / 64 / factor) == 1  # of an unknown size, smooth is no fault
+
+
+def test_photos_are_clear(shared_dir):
+    """Nine photos in ten lose nothing or little, whatever their size; with as much noise as signal most is lost."""
+    files = sorted((shared_dir / "data" / "coco128" / "images").glob("*.jpg"))[::4]
+    for side in (64, 224):
+        values, noisy = [], []
+        for file in files:
+            with Image.open(file) as image:
+                photo = to_tensor(ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC))
+            noise = photo.std() * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
+            values.append(clearness(float(hf_share(photo[None])), side))
+            noisy.append(clearness(float(hf_share((photo + noise)[None])), side))
+        assert np.quantile(values, 0.1) > 0.8 and np.median(values) == 1, side
+        assert np.quantile(noisy, 0.9) < 0.5, side
+
+
+class Gauge:
+    """Scores any picture for one unit of the bundled ViT, as a fit would, with a best photo of activation 1."""
+
+    def __init__(self):
+        self.backbone = load_backbone("vitvis_vit")
+        self.site = self.backbone.site("blocks.3.mlp")
+        self.unit = Unit(self.site.name, 3)
+
+    def record(self, picture):
+        """Return the measures of `picture` `[3, 64, 64]`."""
+        images = picture[None].clamp(0, 1)
+        firing = measure_firing(self.backbone, images, self.site, [self.unit])
+        (row,) = describe(self.site, images, [0.0], firing, [False])
+        return row | {"address": self.unit.address, "width": 64, "height": 64}
+
+    def score(self, picture):
+        """Return the score of `picture`."""
+        return unit_score(self.record(picture), 1.0)
+
+
+@pytest.fixture(scope="module")
+def gauge():
+    return Gauge()
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """One unit's image by a recipe with a prior of photos, and by bare gradient ascent on pixels."""
+    recipe = {"units": ["blocks.3.mlp:3"], "steps": 40, "copies": 1, "trainer": {"threads": 1, "progress": "none"},
+              "logger": {"kind": ["none"]}}  # fmt: skip
+    bare = {"image": {"kind": "pixel"}, "optim": {"lr": 0.1}, "augment": {"affine": None, "noise": None}}
+    found = {}
+    with TemporaryDirectory() as folder:
+        for name, more in (("natural", {"regularize": {"tv": 0.0256}}), ("bare", bare)):
+            (record,) = fit({**recipe, **more, "out": f"{folder}/{name}"})
+            with Image.open(Path(folder, name, record["image"])) as image:
+                found[name] = to_tensor(image.convert("RGB"))
+    return found
+
+
+def test_adversarial_noise_scores_below_a_natural_looking_image(gauge, pictures):
+    """It excites its unit more, and is about its unit as much."""
+    natural, bare = gauge.record(pictures["natural"]), gauge.record(pictures["bare"])
+    assert bare["activation"] > natural["activation"] > 1 and bare["rank"] <= natural["rank"] + 1
+    assert unit_score(bare, 1.0) < 0.7 * unit_score(natural, 1.0)
+
+
+def test_noise_on_a_picture_lowers_its_score(gauge, pictures):
+    noise = torch.randn((3, 64, 64), generator=torch.Generator().manual_seed(0))
+    scores = [gauge.score(pictures["natural"] + level * noise) for level in (0.0, 0.1, 0.2, 0.4)]
+    assert scores == sorted(scores, reverse=True) and scores[-1] < 0.6 * scores[0]
+
+
+def test_blur_lowers_a_score_until_the_unit_is_asleep(gauge, pictures):
+    """A breath of it only takes noise away; then the feature itself goes."""
+    sharp, *records = [
+        gauge.record(gaussian_blur(pictures["natural"], 11, sigma)) for sigma in (0.01, 0.6, 1.0, 1.5, 2.0)
+    ]
+    scores = [unit_score(record, 1.0) for record in records]
+    assert unit_score(sharp, 1.0) > 0.4 and scores[0] > unit_score(sharp, 1.0)
+    assert scores == sorted(scores, reverse=True) and scores[-1] < 0.1 * scores[0]
+    assert records[-1]["activation"] < 0.4 * sharp["activation"]
 
 
 def test_more_activation_than_the_best_photo_is_not_better():
