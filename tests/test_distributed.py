@@ -1,5 +1,6 @@
 """Several processes make the images that one makes, and meet only at the end."""
 
+import os
 import subprocess
 import sys
 
@@ -91,3 +92,36 @@ def test_devices_that_make_no_sense(devices):
         return
     with pytest.raises(VitvisError, match="trainer.devices"):
         trainer_arguments(TrainerSettings(accelerator="cpu", devices=devices))
+
+
+PREDICT = r"""
+import os, sys, torch, pytorch_lightning as pl
+from vitvis.config.fit import TrainerSettings
+from vitvis.distributed import trainer_arguments
+
+class Own(pl.LightningModule):  # ranks that differ, in what they hold and in how much they have to do
+    def __init__(self):
+        super().__init__()
+        self.number = torch.nn.Parameter(torch.tensor(float(os.environ.get("LOCAL_RANK", "0"))))
+    def predict_step(self, batch, index):
+        with open(f"{sys.argv[1]}/{self.trainer.global_rank}", "a") as file:
+            file.write(f"{self.number.item():g} {torch.distributed.is_initialized()}\n")
+    def predict_dataloader(self):
+        return torch.utils.data.DataLoader(range(2 + self.trainer.global_rank), batch_size=1)
+
+where = TrainerSettings(accelerator="cpu", devices=2)
+trainer = pl.Trainer(**trainer_arguments(where), logger=False, enable_progress_bar=False, enable_model_summary=False,
+                     enable_checkpointing=False, use_distributed_sampler=False)
+trainer.predict(Own(), return_predictions=False)
+"""
+
+
+def test_ranks_keep_their_own_numbers_when_they_predict(tmp_path, root):
+    (tmp_path / "ranks").mkdir()
+    (tmp_path / "main.py").write_text(PREDICT)
+    command = [sys.executable, str(tmp_path / "main.py"), str(tmp_path / "ranks")]
+    done = subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True,
+                          text=True, timeout=300)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "ranks" / "0").read_text() == "0 False\n" * 2
+    assert (tmp_path / "ranks" / "1").read_text() == "1 False\n" * 3

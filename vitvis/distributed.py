@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.seed import reset_seed
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
+from pytorch_lightning.trainer.states import TrainerFn
 
 from vitvis.config.fit import TrainerSettings
 from vitvis.errors import VitvisError
@@ -35,6 +37,17 @@ class IndependentStrategy(DDPStrategy):
         """Learn the ranks; join no process group."""
         reset_seed()
         self.set_world_ranks()
+
+    def setup(self, trainer: pl.Trainer) -> None:
+        """Bring the module to its device; outside of fitting DDP would send rank 0's tensors to all ranks here."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            super().setup(trainer)
+            return
+        assert self.accelerator is not None and self.model is not None
+        self.accelerator.setup(trainer)
+        self.precision_plugin.convert_module(self.model)
+        self.model_to_device()
+        self.setup_precision_plugin()
 
     def configure_ddp(self) -> None:
         """Leave the module as it is: every rank keeps its own images."""

@@ -134,25 +134,11 @@ def _side(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-class _SearchStrategy(IndependentStrategy):
-    """Ranks that share nothing in the predict loop either, where DDP would send rank 0's weights to all."""
-
-    def setup(self, trainer: pl.Trainer) -> None:
-        """Move the module to its device; send nothing."""
-        assert self.accelerator is not None
-        self.accelerator.setup(trainer)
-        self.model_to_device()
-        self.setup_precision_plugin()
-
-
 def _make_trainer(settings: SearchSettings) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     where = TrainerSettings(**{name: getattr(settings.trainer, name) for name in _PLACE})
-    arguments = trainer_arguments(where)
-    if isinstance(arguments["strategy"], IndependentStrategy):
-        arguments["strategy"] = _SearchStrategy()
     return pl.Trainer(
-        **arguments,
+        **trainer_arguments(where),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
