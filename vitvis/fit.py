@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,12 +23,14 @@ __all__ = ["fit", "main"]
 DESCRIPTION = (
     "Optimise an image for each unit that is asked for, and leave a folder with the images, a record of each, and a "
     "contact sheet. The same command run again does only what is missing. --from-png FILE makes one image of a "
-    "run again, from what its PNG says, and compares the two."
+    "run again, from what its PNG says, and compares the two. --dry-run prints the plan (units, chunks, time, disk) "
+    "and writes nothing."
 )
 EXAMPLES = (
     "python -m vitvis.fit",
     "python -m vitvis.fit model=vit_base_patch16_224 units='blocks.*.mlp:0-7'",
     "python -m vitvis.fit --config configs/ghiasi2022.yaml weights=FILE trainer.devices=8",
+    "python -m vitvis.fit --dry-run units='blocks.*.mlp:*'",
     "python -m vitvis.fit --from-png out/RUN/images/blocks.4.mlp/17_s0.png out=again",
 )
 
@@ -59,9 +62,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
+    dry, argv = "--dry-run" in argv, [text for text in argv if text != "--dry-run"]
     argv, original = _from_png(argv)
     settings = parse(FitSettings, argv, prog="python -m vitvis.fit", description=DESCRIPTION, examples=EXAMPLES)
     logging.basicConfig(format="vitvis: %(message)s", level=logging.WARNING)
+    if dry:
+        _show_plan(settings)
+        return 0
     from vitvis.synthesis.engine import run_fit
     from vitvis.synthesis.report import compare, report
 
@@ -73,6 +80,16 @@ def _main(argv: list[str]) -> int:
 
         print(f"atlas   {write_atlas([done.path], done.path / 'atlas', title=done.path.name, link=True).path}")
     return 0
+
+
+def _show_plan(settings: FitSettings) -> None:
+    """Print what a run would do and how long it would take; write nothing."""
+    began = time.perf_counter()
+    from vitvis.synthesis.engine import Fit
+    from vitvis.synthesis.plan import make_plan
+
+    made = Fit(settings)
+    print(make_plan(made, setup=time.perf_counter() - began).text())
 
 
 def _from_png(argv: list[str]) -> tuple[list[str], Path | None]:

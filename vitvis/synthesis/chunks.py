@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from vitvis.backbones import Site, Unit
 
-__all__ = ["Chunk", "plan_chunks"]
+__all__ = ["Chunk", "plan_chunks", "without"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,14 @@ def plan_chunks(units: Sequence[Unit], seeds: Sequence[int], sites: Mapping[str,
             part = pairs[start : start + size]
             chunks.append(Chunk(site, tuple(unit for unit, _ in part), tuple(seed for _, seed in part)))
     return chunks
+
+
+def without(chunk: Chunk, done: Collection[tuple[Any, ...]]) -> Chunk:
+    """Return a chunk without the images `(address, seed)` that are there already."""
+    left = [pair for pair in zip(chunk.units, chunk.seeds, strict=True) if (pair[0].address, pair[1]) not in done]
+    if len(left) == len(chunk.units):
+        return chunk
+    return Chunk(chunk.site, tuple(unit for unit, _ in left), tuple(seed for _, seed in left))
 
 
 def _find(sites: Mapping[str, Site], name: str) -> Site:

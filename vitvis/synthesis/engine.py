@@ -7,8 +7,9 @@ import logging
 import os
 import shlex
 import shutil
+import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +26,10 @@ from vitvis.gallery.sheet import draw_sheets, rows_of_records
 from vitvis.runs import RunFolder, command_line, digest, recipe_hash, save_png
 from vitvis.runs.manifest import read_manifest
 from vitvis.synthesis.callbacks import ImagesOverTime, Results, merge_metrics
-from vitvis.synthesis.chunks import Chunk, plan_chunks
+from vitvis.synthesis.chunks import Chunk, plan_chunks, without
 from vitvis.synthesis.datamodule import UnitDataModule
 from vitvis.synthesis.loggers import build_loggers, close_loggers, log_images, log_summary
-from vitvis.synthesis.memory import choose_chunk
+from vitvis.synthesis.memory import choose_chunk, measure_chunk
 from vitvis.synthesis.module import ActivationMaximization
 from vitvis.synthesis.progress import Progress
 from vitvis.synthesis.recipe import recipe_of
@@ -67,6 +68,9 @@ class Fit:
         units: The units that are asked for.
         recipe: What decides the images, and `hash`, its name.
         path: The run folder.
+        device: Where this process works (the first device, where there are several).
+        precision: `32-true` or `bf16-mixed`.
+        chunk_size: Images that are optimised together.
         primary: Whether this process is rank 0.
         made: How many images this process made.
     """
@@ -85,8 +89,11 @@ class Fit:
         self.recipe = recipe_of(settings)
         self.hash = recipe_hash(self.recipe)
         self.path = Path(settings.out or f"out/{_slug(settings.model)}-{digest(self._identity(), 8)}")
-        self.chunk_size = settings.chunk or self._chunk_before() or self._choose_chunk(arguments["accelerator"])
-        self.module = ActivationMaximization(self.backbone, self._plan(), settings)
+        accelerator = str(arguments["accelerator"])
+        self.device = torch.device("cuda" if accelerator in ("gpu", "cuda") else accelerator)
+        self.precision = str(arguments["precision"])
+        self.chunk_size = settings.chunk or self._chunk_before() or self._choose_chunk(arguments)
+        self.module = ActivationMaximization(self.backbone, self.plan(), settings)
         _quiet()
         self.trainer = Trainer(
             **arguments,
@@ -110,7 +117,7 @@ class Fit:
         """Do what is missing in the folder, then draw the sheet."""
         with self._open() as folder:
             done = folder.done()
-            chunks = [_without(chunk, done) for chunk in own(self._plan(), self.trainer.global_rank, self._world())]
+            chunks = [without(chunk, done) for chunk in own(self.plan(), self.trainer.global_rank, self.processes)]
             chunks = [chunk for chunk in chunks if chunk.units]
             self.made = sum(len(chunk.units) for chunk in chunks)
             if self.primary:
@@ -149,7 +156,7 @@ class Fit:
     def _finish(self, folder: RunFolder, loggers: list[Any]) -> None:
         """Write what is about the whole run: curves, summary, sheet."""
         records = folder.records()
-        merge_metrics(folder, [chunk.name for chunk in self._plan()])
+        merge_metrics(folder, [chunk.name for chunk in self.plan()])
         self.summary = summarize(records)
         folder.write_json("summary.json", self.summary)
         title = f"{self.backbone.name}  ({self.backbone.weights} weights {self.backbone.weights_id})"
@@ -223,10 +230,13 @@ class Fit:
             "settings": json.dumps(settings, ensure_ascii=False),
         }
 
-    def _plan(self) -> list[Chunk]:
+    def plan(self) -> list[Chunk]:
+        """Return all chunks of the run, of all ranks, done or not."""
         return plan_chunks(self.units, self.settings.seeds, self.backbone.sites, self.chunk_size)
 
-    def _world(self) -> int:
+    @property
+    def processes(self) -> int:
+        """How many processes share the work."""
         return self.trainer.world_size
 
     def _chunk_before(self) -> int | None:
@@ -234,18 +244,12 @@ class Fit:
         found = read_manifest(self.path).get("chunk") if (self.path / "manifest.json").is_file() else None
         return int(found) if found else None
 
-    def _choose_chunk(self, accelerator: str) -> int:
-        device = torch.device("cuda" if accelerator in ("gpu", "cuda") else accelerator)
-        sites = [self.backbone.site(name) for name in dict.fromkeys(unit.site for unit in self.units)]
-        return int(choose_chunk(self.backbone, sites, self.settings, device))
-
-
-def _without(chunk: Chunk, done: set[tuple[Any, ...]]) -> Chunk:
-    """Return a chunk without the images that are there already."""
-    left = [pair for pair in zip(chunk.units, chunk.seeds, strict=True) if (pair[0].address, pair[1]) not in done]
-    if len(left) == len(chunk.units):
-        return chunk
-    return Chunk(chunk.site, tuple(unit for unit, _ in left), tuple(seed for _, seed in left))
+    def _choose_chunk(self, arguments: Mapping[str, Any]) -> int:
+        whole = plan_chunks(self.units, self.settings.seeds, self.backbone.sites, sys.maxsize)
+        if isinstance(arguments["strategy"], IndependentStrategy):  # ranks have to cut the same chunks
+            return choose_chunk(self.backbone, [chunk.site for chunk in whole], self.settings, self.device)
+        self.backbone.to(self.device)
+        return measure_chunk(self.backbone, whole, self.settings, self.device, self.precision)
 
 
 def _size(value: Any) -> Any:

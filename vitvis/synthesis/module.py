@@ -14,6 +14,7 @@ from vitvis.backbones import Site, Tap
 from vitvis.backbones.backbone import Backbone
 from vitvis.config.fit import FitSettings
 
+from .attention import fitting_attention, fused_attentions
 from .augmentations import make_augmentations
 from .chunks import Chunk
 from .compile import compiled_blocks
@@ -64,6 +65,7 @@ class ActivationMaximization(LightningModule):
         self.strict_loading = False
         self._objective: Objective | None = None
         self._shortcuts: dict[str, Shortcut | None] = {}
+        self._fused = fused_attentions(backbone)
         self._failed = torch.zeros(1, dtype=torch.bool)
         self._before: list[float | None] = []
         self._pending: dict[str, Any] | None = None
@@ -93,9 +95,10 @@ class ActivationMaximization(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Begin the chunk of this epoch: a new image, a new optimiser."""
-        self._begin(self.chunks[self.current_epoch])
+        self.begin(self.chunks[self.current_epoch])
 
-    def _begin(self, chunk: Chunk) -> None:
+    def begin(self, chunk: Chunk) -> None:
+        """Take up a chunk: its starting images, its objective; the optimiser forgets the one before."""
         self._open.close()
         self.chunk, self.step = chunk, 0
         self._place(self.parameterization.start(chunk.seeds).to(self.device, torch.float32))
@@ -141,7 +144,7 @@ class ActivationMaximization(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Take up a checkpoint of Lightning's, which goes on inside an epoch without beginning it."""
         if self.chunk is None:
-            self._begin(self.chunks[self.current_epoch])
+            self.begin(self.chunks[self.current_epoch])
             if self._pending is not None:
                 self.load_chunk_state(self._pending)
                 self._pending = None
@@ -159,7 +162,7 @@ class ActivationMaximization(LightningModule):
         site = self._objective.site_at(progress)
         shortcut = self._shortcut(site)
         read = site if shortcut is None else shortcut.site
-        with Tap(self.backbone, [read]) as tap:
+        with fitting_attention(self._fused), Tap(self.backbone, [read]) as tap:
             found = tap(copies)[read.name]
         with torch.autocast(self.device.type, enabled=False):
             if shortcut is None:
@@ -223,12 +226,20 @@ class ActivationMaximization(LightningModule):
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Step with the rate of the schedule, then bring the parameter back to where it means an image."""
-        base = optimizer.defaults["lr"]
-        for group in optimizer.param_groups:
-            group["lr"] = base * rate_factor(self.settings.optim.schedule, self.step / self.settings.steps)
+        self.set_rate(optimizer)
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        with torch.no_grad():
-            self.parameterization.project(self.image)
+        self.step_done()
+
+    def set_rate(self, optimizer: torch.optim.Optimizer) -> None:
+        """Give the optimiser the rate of this step."""
+        factor = rate_factor(self.settings.optim.schedule, self.step / self.settings.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = optimizer.defaults["lr"] * factor
+
+    @torch.no_grad()
+    def step_done(self) -> None:
+        """Bring the parameter back to where it means an image, and count the step."""
+        self.parameterization.project(self.image)
         self.step += 1
 
     # -- going on inside a chunk ----------------------------------------------------------------

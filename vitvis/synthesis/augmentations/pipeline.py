@@ -76,9 +76,14 @@ class Augmentations:
         for augmentation, draw in zip(self.steps, draws, strict=True):
             if draw is None:
                 continue
-            moved = {name: value.to(images.device, non_blocking=True) for name, value in draw.items()}
+            moved = {name: _move(value, images.device) for name, value in draw.items()}
             copies = augmentation.apply(copies, moved)
         return copies.flatten(0, 1)
+
+
+def _move(value: Tensor, device: torch.device) -> Tensor:
+    """Send numbers to a device; from pinned memory, or a GPU would be waited for first."""
+    return value.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else value.to(device)
 
 
 def make_augmentations(settings: AugmentSettings, copies: int, depth: float = 1.0) -> Augmentations:
