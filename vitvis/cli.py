@@ -16,6 +16,7 @@ COMMANDS = {
     "search": "find the dataset images that excite each unit most",
     "evaluate": "measure how much models lean on background and foreground",
     "concepts": "find words for units, and whether they hold concepts",
+    "findings": "check the statements of the work on a ViT and a CNN",
     "sweep": "compare recipes",
     "atlas": "lay runs out as pages to look at in a browser",
 }

@@ -71,7 +71,10 @@ def lowpass_chart(rows: Sequence[Row], radii: Sequence[float]) -> bytes:
         axes[0][0].axhline(full["top1"], color=COLOURS[number % len(COLOURS)], linestyle=":", linewidth=1.2)
     for axis, title in zip(axes[0], ("Top-1 (%), dotted: unfiltered", "Top-1, share of unfiltered (%)"), strict=True):
         axis.set_xscale("log", base=2)
-        axis.set_xticks(list(names.values()), [f"{radius:g}" for radius in names.values()])
+        shown = [radius for radius in names.values() if radius > 0]
+        axis.set_xticks(shown, [f"{radius:g}" for radius in shown])
+        if shown:  # said outright: a model that knows no photo has no share to take limits from
+            axis.set_xlim(min(shown) / 1.15, max(shown) * 1.15)
         axis.set_xlabel("cut-off (cycles per image)")
         axis.set_title(title, loc="left", fontweight="bold")
         axis.set_ylim(bottom=0)
