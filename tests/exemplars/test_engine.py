@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ IMAGES = 41
 LISTS = ("strongest_index", "strongest_token", "weakest_index", "decile_index", "decile", "hist_counts")
 
 
-def _backbone() -> Backbone:
+def tiny_backbone() -> Backbone:
     from timm.models import VisionTransformer
 
     torch.manual_seed(0)
@@ -36,7 +39,7 @@ def _backbone() -> Backbone:
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "load_backbone", lambda *args, **kwargs: _backbone())
+    monkeypatch.setattr(engine, "load_backbone", lambda *args, **kwargs: tiny_backbone())
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +58,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _settings(photos: Path, out: Path, *more: str) -> SearchSettings:
-    return merge(SearchSettings, [
+def _arguments(photos: Path, out: Path, *more: str) -> list[str]:
+    return [
         f"data=imagefolder:{photos}", f"out={out}", "units=blocks.{0,2}.mlp:*", "k=5", "sample=20", "per_decile=1",
         "strips=none", "thumbs=none", "workers=0", "trainer.accelerator=cpu", "trainer.progress=none", *more,
-    ])  # fmt: skip
+    ]  # fmt: skip
+
+
+def _settings(photos: Path, out: Path, *more: str) -> SearchSettings:
+    return merge(SearchSettings, _arguments(photos, out, *more))
 
 
 def _same(first: Path, second: Path) -> None:
@@ -79,12 +86,12 @@ def _same(first: Path, second: Path) -> None:
 def reference(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("reference") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "load_backbone", lambda *args, **kwargs: _backbone())
+        patch.setattr(engine, "load_backbone", lambda *args, **kwargs: tiny_backbone())
         return engine.search(_settings(photos, out, "batch_size=64"))
 
 
 def test_records_equal_a_slow_search_of_everything(photos: Path, reference: Path) -> None:
-    backbone, source = _backbone(), open_source(f"imagefolder:{photos}")
+    backbone, source = tiny_backbone(), open_source(f"imagefolder:{photos}")
     rows, indices = [], []
     with torch.no_grad(), Tap(backbone, ["blocks.2.mlp"]) as tap:
         for batch in make_loader(source, backbone.transform(), batch_size=1):
@@ -140,6 +147,64 @@ def test_killed_search_goes_on_where_it_was(
     assert not (tmp_path / "out" / "state").exists()
 
 
+KILLED = """
+import os, signal, sys
+from vitvis.exemplars import checkpoint, engine
+from vitvis.runs import RunFolder
+from tests.exemplars.test_engine import tiny_backbone
+from vitvis.config.core import merge
+from vitvis.config.search import SearchSettings
+
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)  # no finally, no atexit: as a power cut
+
+saved, save = [], checkpoint.torch.save
+def half(packed, file):  # the third checkpoint breaks off in the middle of its bytes
+    saved.append(1)
+    if len(saved) < 3:
+        return save(packed, file)
+    file.write(b"half a checkpoint")
+    file.flush()
+    die()
+
+if sys.argv[1] == "checkpoint":
+    checkpoint.torch.save = half
+else:
+    write = RunFolder.write_shard
+    RunFolder.write_shard = lambda self, name, records: (write(self, name, records), die())
+engine.load_backbone = lambda *args, **kwargs: tiny_backbone()
+engine.search(merge(SearchSettings, sys.argv[2:]))
+"""
+
+
+def test_run_that_is_killed_again_and_again_ends_with_the_same_files(
+    root: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while it writes its third checkpoint; started again, killed after the records of one site of two."""
+    more = ["batch_size=4", "checkpoint_every=8", "thumbs=strongest", "strips=2"]
+    settings = [_arguments(photos, tmp_path / name, *more) for name in ("whole", "killed")]
+    whole = engine.search(merge(SearchSettings, settings[0]))
+    out = tmp_path / "killed"
+    for moment in ("checkpoint", "records"):
+        command = [sys.executable, "-c", KILLED, moment, *settings[1]]
+        child = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+        assert child.returncode == -signal.SIGKILL, child.stderr
+        assert not (out / "summary.json").exists() and len(list(out.glob("state/rank-0-of-1.pt"))) == 1
+        partial, shards = len(list(out.glob("state/.*.partial"))), len(list(out.glob("records/*.parquet")))
+        assert (partial, shards) == ((1, 0) if moment == "checkpoint" else (0, 1))
+    seen: list[Any] = []
+    step = ExemplarSearch.predict_step
+    monkeypatch.setattr(ExemplarSearch, "predict_step", lambda self, b, i: (seen.append(b), step(self, b, i))[1])
+    engine.search(merge(SearchSettings, settings[1]))
+    assert not seen, "all images were in the last checkpoint"
+    one, two = ({path.relative_to(run).as_posix() for path in run.rglob("*")} for run in (whole, out))
+    assert one == two and "state" not in one
+    same = [name for name in one if (whole / name).is_file() and not name.startswith(("config", "manifest", "summary"))]
+    assert len(same) > 10
+    for name in same:
+        assert (whole / name).read_bytes() == (out / name).read_bytes(), name
+
+
 def test_broken_images_are_listed_and_not_fatal(reference: Path) -> None:
     rows = list(csv.DictReader(io.StringIO((reference / "skipped.csv").read_text())))
     assert [row["key"] for row in rows] == ["cat/003.png", "dog/004.png"]
@@ -152,7 +217,7 @@ def test_huge_image_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1500)
     for name, side in (("a", 36), ("b", 45), ("c", 60)):  # 1296 pixels; more than allowed; more than twice that
         Image.new("RGB", (side, side), "red").save(tmp_path / f"{name}.png")
-    loader = make_loader(open_source(f"folder:{tmp_path}"), _backbone().transform(), batch_size=3)
+    loader = make_loader(open_source(f"folder:{tmp_path}"), tiny_backbone().transform(), batch_size=3)
     batch = next(iter(loader))
     assert [item.key for item in batch.items] == ["a.png"]
     assert [sample.reason.split(":")[0] for sample in batch.broken] == ["too large", "too large"]
@@ -164,7 +229,7 @@ def test_units_that_look_at_background_are_listed(photos: Path, tmp_path: Path) 
     for number in range(0, IMAGES, 2):  # the left half of every other image
         (polygons / f"{number:03}.txt").write_text("0 0 0 0.5 0 0.5 1 0 1\n")
     out = engine.search(_settings(photos, tmp_path / "out", f"regions=polygons:{polygons}", "batch_size=8"))
-    backbone, source = _backbone(), open_source(f"imagefolder:{photos}")
+    backbone, source = tiny_backbone(), open_source(f"imagefolder:{photos}")
     inside, outside = [], []
     with torch.no_grad(), Tap(backbone, ["blocks.0.mlp"]) as tap:
         for batch in make_loader(source, backbone.transform(), batch_size=1):

@@ -74,6 +74,7 @@ def search(settings: SearchSettings) -> Path:
             if trainer.is_global_zero:
                 _write_results(settings, backbone, layout, source, folder, trainer.world_size, seconds)
         if trainer.is_global_zero:
+            shutil.rmtree(out / FOLDER, ignore_errors=True)
             _draw(settings, backbone, source, folder, optimised)
     return out
 
@@ -210,7 +211,6 @@ def _write_results(settings: SearchSettings, backbone: Backbone, layout: Layout,
         "seconds": round(seconds, 3), "images_per_second": round(joined.moments.count / max(seconds, 1e-9), 2),
         "processes": world,
     })  # fmt: skip
-    shutil.rmtree(folder.path / FOLDER, ignore_errors=True)
 
 
 def _draw(settings: SearchSettings, backbone: Backbone, source: Source, folder: RunFolder,
