@@ -173,3 +173,6 @@ def test_a_sweep_of_real_fits(tmp_path):
     settings = merge(FitSettings, out / "best.yaml")
     assert settings.regularize.tv == best["settings"]["regularize.tv"] and settings.steps == 2
     assert not list(out.rglob("*.wandb"))
+    page = (out / "index.html").read_text()
+    assert "atlas/index.html" in page and (out / "atlas" / "index.html").is_file()
+    assert "All 4 units and seeds are in all 3 finished runs" in page

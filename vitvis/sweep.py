@@ -47,6 +47,8 @@ def _main(argv: list[str]) -> int:
         raise VitvisError("give a sweep file (python -m vitvis.sweep sweeps/tv.yaml) or --report RUN RUN")
     from vitvis.sweeps import write_report
 
+    if (folder / "trials").is_dir() and comparison.winner is not None:
+        _write_atlas(folder, comparison.name)
     write_report(folder, comparison)
     _print_table(comparison)
     if comparison.shared is not None and comparison.shared.sentence:
@@ -97,6 +99,16 @@ def _report(settings: SweepSettings) -> tuple[Path, Comparison]:
     return folder, Comparison(name, trials, metric, description, best, settings.columns, settings.rows, shared)
 
 
+def _write_atlas(folder: Path, title: str) -> None:
+    """Write one atlas for all trials, which the page links to; a sweep of another program's runs has none."""
+    from vitvis.gallery.site import write_atlas
+
+    try:
+        write_atlas([folder], folder / "atlas", title=title, link=True)
+    except VitvisError as error:
+        print(f"no atlas: {error}")
+
+
 def _best(settings: SweepSettings) -> dict[str, float] | None:
     from vitvis.synthesis.summary import dataset_best
 
@@ -131,20 +143,27 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 def _print_table(comparison: Comparison) -> None:
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
-    from vitvis.sweeps.charts import text_of
+    from vitvis.sweeps.charts import label_of, text_of
     from vitvis.sweeps.report import table_rows
 
     rows = table_rows(comparison)
-    hidden = {"error", "activation_peak", "tv", "units", "failed_share"}
+    settings = set(comparison.trials[0].settings) if comparison.trials else set()
+    shown = {"trial", *settings, comparison.metric.name, "strength", "selectivity", "clearness", "rank", "hf_share",
+             "dead_share", "seconds", "state"}  # fmt: skip
+    columns = [name for name in (rows[0] if rows else {}) if name in shown]
     table = Table(box=None)
-    for name in rows[0] if rows else ():
-        if name not in hidden:
-            table.add_column(name, justify="right", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*("–" if v is None else text_of(v) for name, v in row.items() if name not in hidden))
-    Console(file=sys.stdout).print(table)
+        texts = [label_of(name, row[name]) if name in settings else row[name] for name in columns]
+        table.add_row(*("–" if text is None else f"{text:.3g}" if isinstance(text, float) else text_of(text)
+                        for text in texts))  # fmt: skip
+    console = Console(file=sys.stdout, width=1000)  # a line that is too long for the terminal may wrap, a word may not
+    console.width = Measurement.get(console, console.options, table).maximum
+    console.print(table)
 
 
 if __name__ == "__main__":

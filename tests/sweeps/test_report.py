@@ -8,7 +8,8 @@ from PIL import Image
 
 from vitvis.gallery.comparison import Cell, Heading, comparison_sheet
 from vitvis.sweeps.charts import draw_chart, ordered_values, text_of
-from vitvis.sweeps.report import Comparison, sheet_order, table_rows
+from vitvis.sweeps.grid import sheet_order
+from vitvis.sweeps.report import Comparison, table_rows
 from vitvis.sweeps.spec import Metric
 from vitvis.sweeps.trials import Trial, sort_trials
 
@@ -77,5 +78,5 @@ def test_one_number_is_shown_in_its_order_and_only_the_best_fit_on_the_sheet():
 
 
 def test_values_in_words():
-    assert [text_of(value) for value in (None, True, 1e-4, "a", [1], 3)] == ["off", "true", "0.0001", "a", "[1]", "3"]
+    assert [text_of(value) for value in (None, True, 1e-4, "a", [1], 3)] == ["null", "true", "0.0001", "a", "[1]", "3"]
     assert ordered_values([3, None, 1, 3]) == [None, 1, 3] and ordered_values(["b", "a"]) == ["b", "a"]

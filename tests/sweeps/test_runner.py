@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -54,6 +56,8 @@ def test_a_grid_runs_and_is_compared(tmp_path, capsys):
     assert [row["regularize.tv"] for row in rows] == ["0.4", "0.1", "0.9"]  # best first
     page = (out / "index.html").read_text()
     assert "sheet.png" in page and "regularize.tv = 0.4" in page
+    pictures = re.findall(r'<img loading="lazy" src="([^"]+)"', page)
+    assert len(pictures) == 3 * 4 and all((out / unquote(source)).is_file() for source in pictures)
     before = (out / "trials" / "000" / "manifest.json").read_text()
     assert run(write_spec(tmp_path), tmp_path) == 0  # nothing is run again
     assert (out / "trials" / "000" / "manifest.json").read_text() == before

@@ -11,7 +11,7 @@ from typing import Any
 from vitvis.sweeps.spec import Metric
 from vitvis.sweeps.trials import Trial
 
-__all__ = ["draw_chart", "is_numeric", "ordered_values", "text_of"]
+__all__ = ["draw_chart", "is_numeric", "label_of", "ordered_values", "text_of"]
 
 _PARTS = {"strength": "#c2571a", "selectivity": "#2166ac", "clearness": "#5a9e2f"}
 
@@ -46,14 +46,21 @@ def draw_chart(trials: Sequence[Trial], metric: Metric) -> bytes | None:
 
 
 def text_of(value: Any) -> str:
-    """Return a setting's value as short text: `0.001`, `off`, `fourier`."""
+    """Return a setting's value as short text: `0.001`, `null`, `fourier`."""
     if value is None:
-        return "off"
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def label_of(name: str, value: Any) -> str:
+    """Return the value of a setting for people: an entry of `augment` is `on` or `off`, all else as `text_of`."""
+    if name.startswith("augment.") and (value is None or value is True):
+        return "off" if value is None else "on"
+    return text_of(value)
 
 
 def is_numeric(values: Sequence[Any]) -> bool:
@@ -76,7 +83,7 @@ def ordered_values(values: Sequence[Any]) -> list[Any]:
 def _curves(figure: Any, trials: Sequence[Trial], name: str, metric: Metric) -> None:
     axes = figure.subplots()
     values = ordered_values([trial.settings[name] for trial in trials])
-    positions, ticks = _positions(values)
+    positions, ticks = _positions(name, values)
     ordered = sorted(trials, key=lambda trial: positions[text_of(trial.settings[name])])
     x = [positions[text_of(trial.settings[name])] for trial in ordered]
     for part, colour in _PARTS.items():
@@ -114,8 +121,8 @@ def _heat_map(figure: Any, trials: Sequence[Trial], names: Sequence[str], metric
     for (r, c), value in np.ndenumerate(grid):
         colour = "white" if value < (low + high) / 2 else "black"
         axes.text(c, r, "–" if np.isnan(value) else f"{value:.3f}", ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(columns)), column_texts)
-    axes.set_yticks(range(len(rows)), row_texts)
+    axes.set_xticks(range(len(columns)), [label_of(names[1], value) for value in columns])
+    axes.set_yticks(range(len(rows)), [label_of(names[0], value) for value in rows])
     axes.set_xlabel(names[1])
     axes.set_ylabel(names[0])
     figure.colorbar(image, label=metric.name)
@@ -125,7 +132,7 @@ def _parallel(figure: Any, trials: Sequence[Trial], names: Sequence[str], metric
     from matplotlib import colormaps
 
     axes = figure.subplots()
-    scales = [_scale([trial.settings[name] for trial in trials]) for name in names]
+    scales = [_scale(name, [trial.settings[name] for trial in trials]) for name in names]
     values = [trial.value or 0.0 for trial in trials]
     low, high = min(values), max(values)
     span = (high - low) or 1.0
@@ -149,7 +156,7 @@ def _parallel(figure: Any, trials: Sequence[Trial], names: Sequence[str], metric
         axes.spines[side].set_visible(False)
 
 
-def _scale(values: Sequence[Any]) -> tuple[dict[str, float], list[tuple[float, str]]]:
+def _scale(name: str, values: Sequence[Any]) -> tuple[dict[str, float], list[tuple[float, str]]]:
     """Return the height 0..1 of each value by its text, and the ticks of its axis."""
     different = ordered_values(values)
     if is_numeric(different) and len(different) > 6:
@@ -160,14 +167,14 @@ def _scale(values: Sequence[Any]) -> tuple[dict[str, float], list[tuple[float, s
     else:
         heights = {text_of(v): i / max(1, len(different) - 1) for i, v in enumerate(different)}
         shown = different
-    return heights, [(heights[text_of(value)], text_of(value)) for value in shown]
+    return heights, [(heights[text_of(value)], label_of(name, value)) for value in shown]
 
 
-def _positions(values: Sequence[Any]) -> tuple[dict[str, float], list[str] | None]:
+def _positions(name: str, values: Sequence[Any]) -> tuple[dict[str, float], list[str] | None]:
     """Return the place of each value on an axis by its text, and tick labels when the axis is no scale of numbers."""
     if is_numeric(values) and not _needs_steps(values):
         return {text_of(value): float(value) for value in values}, None
-    return {text_of(value): float(i) for i, value in enumerate(values)}, [text_of(value) for value in values]
+    return {text_of(value): float(i) for i, value in enumerate(values)}, [label_of(name, value) for value in values]
 
 
 def _needs_steps(values: Sequence[Any]) -> bool:
