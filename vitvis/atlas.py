@@ -34,6 +34,8 @@ def main(argv: list[str]) -> int:
     )
     if done.left_out:
         print(f"left out {done.left_out} full-size pictures (max_mb={settings.max_mb:g}); their sprites are there")
+    if done.photos_left_out:
+        print(f"left out {done.photos_left_out} photos (max_mb={settings.max_mb:g}); their values are there")
     print(f"{done.path}  {done.units} units, {done.bytes / 1e6:.1f} MB")
     return 0
 

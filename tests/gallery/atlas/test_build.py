@@ -84,6 +84,40 @@ def test_a_budget_shrinks_then_leaves_out_full_pictures_only(small: Path, tmp_pa
     assert not list(tmp_path.glob(".*"))
 
 
+def test_photos_keep_within_the_budget_strongest_first(tmp_path: Path) -> None:
+    search = made.write_search(tmp_path / "search", depths=1, units=30, kinds=("mlp",), photos=400)
+    large = write_atlas([search], tmp_path / "large")
+    limit = (large.bytes - sum(path.stat().st_size for path in large.path.parent.glob("thumbs/*/*"))) / 1e6 + 0.03
+    tight = write_atlas([search], tmp_path / "tight", max_mb=limit)
+    assert (large.photos_left_out, tight.bytes <= limit * 1e6) == (0, True)
+    here = {int(path.stem) for path in tight.path.parent.glob("thumbs/r0/*.webp")}
+    absent = set(read_data(tight.path.parent, "photos")["absent"]["0"])
+    assert 0 < len(here) and tight.photos_left_out == len(absent)
+    ranks: list[list[bool]] = [[] for _ in range(9)]
+    for unit in read_data(tight.path.parent, "s0-0"):
+        for rank, photo in enumerate(unit["search"][0]["strong"]):
+            assert (photo["i"] in here) != (photo["i"] in absent)  # the page asks for no file that is not there
+            ranks[rank].append(photo["i"] in here)
+    shares = [sum(found) / len(found) for found in ranks]
+    assert shares[0] > shares[-1] + 0.2
+
+
+def test_charts_do_not_mix_recipes(tmp_path: Path) -> None:
+    from vitvis.gallery.site.overview import depth_charts
+    from vitvis.gallery.site.readers import read_backbones, read_runs
+
+    options = dict(depths=2, units=6, seeds=(0,), strips=False)
+    runs = [
+        made.write_fit(tmp_path / "a", kinds=("mlp",), **options),
+        made.write_fit(tmp_path / "b", kinds=("mlp",), tv=0.7, **options),
+        made.write_fit(tmp_path / "c", kinds=("attn",), **options),
+    ]
+    (backbone,) = read_backbones(read_runs(runs))
+    groups = depth_charts(backbone)
+    assert [[run.name for run in group["runs"]] for group in groups] == [["a", "c"], ["b"]]
+    assert [group["charts"][0]["kinds"] for group in groups] == [["mlp", "attn"], ["mlp"]]
+
+
 def test_it_replaces_an_atlas_and_nothing_else(small: Path, tmp_path: Path) -> None:
     write_atlas([small], tmp_path / "site")
     write_atlas([small], tmp_path / "site", title="again")

@@ -25,15 +25,23 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
 
 
 def lines(
-    title: str, series: Mapping[str, Mapping[int, float]], *, limits: tuple[float, float] | None = None, unit: str = ""
+    title: str,
+    series: Mapping[str, Mapping[float, float]],
+    *,
+    limits: tuple[float, float] | None = None,
+    unit: str = "",
+    axis: str = "depth",
+    classes: Mapping[str, str] | None = None,
 ) -> Markup:
-    """Draw values over depth, a line for each kind.
+    """Draw values over depth, a line for each kind; or over another axis.
 
     Args:
         title: Names the chart for those who can't see it.
-        series: Value by depth, by kind; a kind's colour is the class `k-KIND`.
+        series: Value by depth, by kind.
         limits: Ends of the y axis; from the values when None. Values over three decades get a logarithmic axis.
         unit: `%` shows shares as percent.
+        axis: What the x axis is.
+        classes: Class of each line, which gives its colour; `k-KIND` when None.
     """
     values = [value for points in series.values() for value in points.values()]
     depths = sorted({depth for points in series.values() for depth in points})
@@ -65,18 +73,18 @@ def lines(
         parts.append(f'<text x="{_LEFT - 6}" y="{at + 3.5:.1f}" text-anchor="end">{label}</text>')
     every = max(1, -(-len(depths) // 8))
     for depth in depths[::every]:
-        parts.append(f'<text x="{x(depth):.1f}" y="{_H - 8}" text-anchor="middle">{depth}</text>')
+        parts.append(f'<text x="{x(depth):.1f}" y="{_H - 8}" text-anchor="middle">{depth:g}</text>')
     for kind, points in series.items():
-        name = escape(kind)
+        name, colour = escape(kind), escape((classes or {}).get(kind) or f"k-{kind}")
         ordered = sorted(points.items())
         path = " ".join(f"{x(depth):.1f},{y(value):.1f}" for depth, value in ordered)
-        parts.append(f'<polyline class="line k-{name}" points="{path}"/>')
+        parts.append(f'<polyline class="line {colour}" points="{path}"/>')
         for depth, value in ordered:
             shown = f"{value:.1%}" if unit == "%" else f"{value:.4g}"
-            tip = f"<title>{name}, depth {depth}: {shown}</title>"
-            parts.append(f'<circle class="dot k-{name}" cx="{x(depth):.1f}" cy="{y(value):.1f}" r="3">{tip}</circle>')
+            tip = f"<title>{name}, {escape(axis)} {depth:g}: {shown}</title>"
+            parts.append(f'<circle class="dot {colour}" cx="{x(depth):.1f}" cy="{y(value):.1f}" r="3">{tip}</circle>')
     spoken = "; ".join(f"{kind} {_span(points)}" for kind, points in series.items())
-    return _svg(_W, _H, f"{title} over depth: {spoken}", parts)
+    return _svg(_W, _H, f"{title} over {axis}: {spoken}", parts)
 
 
 def bars(title: str, groups: Mapping[str, Mapping[str, tuple[float, float | None, float | None]]]) -> Markup:
@@ -87,8 +95,8 @@ def bars(title: str, groups: Mapping[str, Mapping[str, tuple[float, float | None
         groups: `(value, low, high)` of the 95 % interval in percent, by bar, by group.
     """
     parts: list[str] = []
-    at, left, right = 8, 150, 46
-    width = 620
+    at, left, right = 8, 126, 40
+    width = 440
     scale = (width - left - right) / 100
     order = list(dict.fromkeys(bar for group in groups.values() for bar in group))
     for group, items in groups.items():
@@ -98,7 +106,9 @@ def bars(title: str, groups: Mapping[str, Mapping[str, tuple[float, float | None
             parts.append(f'<text x="{left - 8}" y="{at + 9.5}" text-anchor="end">{escape(bar)}</text>')
             length = max(0.5, value * scale)
             colour = order.index(bar) % 6
-            parts.append(f'<rect class="bar c{colour}" x="{left}" y="{at}" width="{length:.1f}" height="12" rx="2"/>')
+            parts.append(
+                f'<rect class="bar-shape c{colour}" x="{left}" y="{at}" width="{length:.1f}" height="12" rx="2"/>'
+            )
             if low is not None and high is not None:
                 ends = f'x1="{left + low * scale:.1f}" x2="{left + high * scale:.1f}"'
                 parts.append(f'<line class="whisker" {ends} y1="{at + 6}" y2="{at + 6}"/>')
@@ -109,7 +119,7 @@ def bars(title: str, groups: Mapping[str, Mapping[str, tuple[float, float | None
     return _svg(width, at, title, parts)
 
 
-def _span(points: Mapping[int, float]) -> str:
+def _span(points: Mapping[float, float]) -> str:
     ordered = [value for _, value in sorted(points.items())]
     return f"{ordered[0]:.3g} to {ordered[-1]:.3g}" if len(ordered) > 1 else f"{ordered[0]:.3g}"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from vitvis.gallery.site.model import Run, Site
@@ -32,7 +31,6 @@ class SearchDetails:
         self.site = site
         self.exemplars = exemplars
         self.paths = paths
-        self.thumbs: dict[tuple[str, int], Path] = {}
         self._images = {run.id: _read_images(run) for run, _ in site.searches}
         self._maps = {run.id: _read_maps(run, site) for run, _ in site.searches}
         # rows of the maps follow the records of the search, which are in order of index, then of address in the run
@@ -40,11 +38,11 @@ class SearchDetails:
         self.near: list[list[tuple[int, int]]] = []
         if site.searches:
             records = site.searches[0][1]
-            strongest = [records[unit]["strongest_index"] if unit in records else [] for unit in range(len(site.keys))]
+            strongest = [records.get(unit, {}).get("strongest_index") or [] for unit in range(len(site.keys))]
             self.near = nearest_units(strongest, NEAREST)
 
     def unit(self, unit: int) -> dict[str, Any]:
-        """Return everything about one unit; remembers which thumbnails it names."""
+        """Return everything that searches know about one unit."""
         searches = [self._search(run, records[unit], unit) for run, records in self.site.searches if unit in records]
         return {"near": self.near[unit] if self.near else [], "search": searches}
 
@@ -59,14 +57,12 @@ class SearchDetails:
             own = own[: self.exemplars]
             scale = scale_of(own)
         strong = []
-        for place, (index, value) in enumerate(
-            list(zip(record["strongest_index"], record["strongest_activation"], strict=True))[: self.exemplars]
-        ):
+        for place, (index, value) in enumerate(_pairs(record, "strongest")[: self.exemplars]):
             photo = self._photo(run, index, value)
             if own is not None and scale is not None and place < len(own):
                 photo["m"] = _encode(own[place], scale)
             strong.append(photo)
-        weak = list(zip(record["weakest_index"], record["weakest_activation"], strict=True))
+        weak = _pairs(record, "weakest")
         counts, edges = record.get("hist_counts") or [], record.get("hist_edges") or []
         return {
             "run": run.number,
@@ -82,15 +78,17 @@ class SearchDetails:
 
     def _photo(self, run: Run, index: int, value: float) -> dict[str, Any]:
         photo: dict[str, Any] = {"i": int(index), "a": number(value)}
-        path = run.path / "thumbs" / f"{int(index)}.jpg"
-        if path.is_file():
-            self.thumbs[run.id, int(index)] = path
         row = self._images[run.id].get(int(index)) or {}
         if row.get("label_name"):
             photo["l"] = tidy(str(row["label_name"]))
         if self.paths and row.get("key"):
             photo["k"] = str(row["key"])
         return photo
+
+
+def _pairs(record: dict[str, Any], end: str) -> list[tuple[int, float]]:
+    """Return index and activation of the images at one end of a unit's distribution."""
+    return list(zip(record.get(f"{end}_index") or [], record.get(f"{end}_activation") or [], strict=False))
 
 
 def number(value: Any, digits: int = 5) -> float | int | None:

@@ -22,6 +22,7 @@ class Run:
         sweep: Name of the sweep it is a trial of, or None.
         differs: Settings in which it differs from the other fit runs, by dotted name.
         summary: Numbers of `summary.json`, where there is one.
+        found: Records that it holds; of an evaluation its results, of a sweep its trials.
     """
 
     id: str
@@ -32,11 +33,18 @@ class Run:
     sweep: str | None = None
     differs: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, float] = field(default_factory=dict)
+    found: int = 0
 
     @property
     def number(self) -> int:
         """Place among the runs."""
         return int(self.id[1:])
+
+    @property
+    def planned(self) -> int:
+        """Records that it will hold when it is done, as far as the manifest says; 0 where it doesn't."""
+        units = len(self.manifest.get("units") or [])
+        return units * max(1, len(self.manifest.get("seeds") or [])) if self.kind == "fit" else units
 
 
 @dataclass

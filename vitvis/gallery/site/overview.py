@@ -1,22 +1,21 @@
-"""What the index shows: the backbone as a strip of layers, curves over depth, tables of runs and evaluations."""
+"""What the index shows of a backbone: a strip of layers, curves over depth for each recipe."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
 from vitvis.gallery.site import charts
 from vitvis.gallery.site.model import Backbone, Run, Site
-from vitvis.gallery.site.privacy import tidy_value
 from vitvis.synthesis.summary import selectivity
 
-__all__ = ["choose", "depth_charts", "evaluation", "layers", "record_selectivity", "runs_of"]
+__all__ = ["choose", "depth_charts", "layers", "record_selectivity", "runs_of"]
 
 #: Order of rows in the strip: what shows features first.
 KINDS = ("mlp", "mlp_pre", "block", "attn", "v", "k", "q", "module", "head")
+
+_Table = dict[str, dict[int, list[dict[str, Any]]]]  # records by depth, by kind
 
 
 def record_selectivity(record: Mapping[str, Any]) -> float | None:
@@ -26,13 +25,17 @@ def record_selectivity(record: Mapping[str, Any]) -> float | None:
 
 
 def choose(site: Site, count: int = 9) -> list[int]:
-    """Return the tiles that stand for a site: the most selective ones that have a picture, in order of index."""
+    """Return the tiles that stand for a site: the most selective of its images, in order of index.
+
+    Photos stand for a site that has no image.
+    """
 
     def order(place: int) -> tuple[bool, float, int]:
         record = site.pictures[place].record
         return record.get("status", "ok") != "ok", -(record_selectivity(record) or 0.0), place
 
     usable = [place for place in range(len(site.keys)) if site.pictures[place].path is not None]
+    usable = [place for place in usable if site.pictures[place].record] or usable
     return sorted(sorted(usable, key=order)[:count])
 
 
@@ -49,12 +52,27 @@ def layers(backbone: Backbone) -> tuple[list[int], list[tuple[str, list[Site | N
 
 
 def depth_charts(backbone: Backbone) -> list[dict[str, Any]]:
-    """Return the charts over depth of a backbone's fits: `{"title", "note", "svg"}`; none without fits."""
-    table: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    """Return the charts over depth of a backbone's fits, a group for each recipe: images of two do not mix.
+
+    Each group is `{"runs": [...], "recipe", "charts": [{"title", "note", "svg", "kinds"}]}`, in order of the runs; a
+    recipe that reaches one depth only has none.
+    """
+    groups: dict[tuple[str, str], tuple[dict[str, Run], _Table]] = {}
     for site in backbone.sites:
-        records = [picture.record for picture in site.pictures if picture.record]
-        if records:
-            table.setdefault(site.kind, {}).setdefault(site.depth, []).extend(records)
+        for picture in site.pictures:
+            if picture.record:
+                runs, table = groups.setdefault(_recipe(picture.run), ({}, {}))
+                runs[picture.run.id] = picture.run
+                table.setdefault(site.kind, {}).setdefault(site.depth, []).append(picture.record)
+    found = []
+    for (recipe, _), (runs, table) in groups.items():
+        if len({depth for depths in table.values() for depth in depths}) > 1:
+            ordered = sorted(runs.values(), key=lambda run: run.number)
+            found.append({"runs": ordered, "recipe": recipe, "charts": _charts(table)})
+    return sorted(found, key=lambda group: group["runs"][0].number)
+
+
+def _charts(table: _Table) -> list[dict[str, Any]]:
     wanted: list[tuple[str, str, Any, tuple[float, float] | None, str]] = [
         ("Activation", "median over units, clean image", lambda row: _ok(row, row.get("activation")), None, ""),
         ("Selectivity", "mean; 1: no other unit of the site fires more", record_selectivity, (0, 1), ""),
@@ -65,7 +83,7 @@ def depth_charts(backbone: Backbone) -> list[dict[str, Any]]:
     found = []
     for title, note, read, limits, unit in wanted:
         average = median if title == "Activation" else fmean
-        series: dict[str, dict[int, float]] = {}
+        series: dict[str, dict[float, float]] = {}
         for kind in sorted(table, key=_kind_order):
             for depth, records in table[kind].items():
                 values = [value for value in map(read, records) if value is not None and value == value]
@@ -80,26 +98,9 @@ def depth_charts(backbone: Backbone) -> list[dict[str, Any]]:
     return found
 
 
-def evaluation(run: Run, paths: bool) -> dict[str, Any] | None:
-    """Return tables and charts of an evaluate run; None when it has no results yet."""
-    content = _read_json(run.path / "results.json")
-    if not content or not content.get("rows"):
-        return None
-    content = content if paths else tidy_value(content)
-    rows = content["rows"]
-    groups: dict[str, dict[str, dict[str, tuple[float, float | None, float | None]]]] = {}
-    for metric in ("top5", "top1"):
-        for row in rows:
-            if row.get(metric) is not None:
-                bar = row["variant"] + (f" · {row['fill']}" if row.get("fill") else "")
-                bounds = (row.get(f"{metric}_low"), row.get(f"{metric}_high"))
-                groups.setdefault(metric, {}).setdefault(row["model"], {})[bar] = (row[metric], *bounds)
-    drawn = [
-        {"title": f"Top-{metric[-1]} accuracy, %", "svg": charts.bars(f"Top-{metric[-1]} accuracy", found)}
-        for metric, found in groups.items()
-    ]
-    about = content.get("about") or {}
-    return {"run": run, "rows": rows, "charts": drawn, "about": about, "differences": content.get("differences") or []}
+def _recipe(run: Run) -> tuple[str, str]:
+    """Return what two runs have to share for their numbers to be of one kind: the recipe and the size of the image."""
+    return str(run.manifest.get("recipe_hash") or ""), str((run.manifest.get("backbone") or {}).get("image_size"))
 
 
 def _kind_order(kind: str) -> tuple[int, str]:
@@ -108,13 +109,6 @@ def _kind_order(kind: str) -> tuple[int, str]:
 
 def _ok(record: Mapping[str, Any], value: Any) -> float | None:
     return float(value) if record.get("status") == "ok" and value is not None else None
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def runs_of(backbone: Backbone, runs: Sequence[Run]) -> list[Run]:

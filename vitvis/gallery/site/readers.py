@@ -15,6 +15,7 @@ from vitvis.runs import read_manifest, read_records
 __all__ = ["flatten", "read_backbones", "read_runs"]
 
 KINDS = ("fit", "search", "evaluate", "sweep")
+_NEEDED = ("backbone", "site", "kind", "depth", "unit", "address")
 
 
 def read_runs(folders: Iterable[str | Path]) -> list[Run]:
@@ -38,10 +39,13 @@ def read_runs(folders: Iterable[str | Path]) -> list[Run]:
         run.summary = _read_summary(path)
         runs.append(run)
         if run.kind == "sweep":
-            for trial in sorted(item.parent for item in path.glob("trials/*/manifest.json")):
+            trials = sorted(item.parent for item in path.glob("trials/*/manifest.json"))
+            run.found = len(trials)
+            for trial in trials:
                 add(trial, own)
 
     for folder in folders:
+        _check_is_run(Path(folder))
         add(Path(folder))
     _name_apart(runs)
     _mark_differences([run for run in runs if run.kind == "fit"])
@@ -56,7 +60,10 @@ def read_backbones(runs: Sequence[Run]) -> list[Backbone]:
         if run.kind not in ("fit", "search"):
             continue
         described = run.manifest.get("backbone") or {}
-        for record in read_records(run.path):
+        records = read_records(run.path)
+        run.found = len(records)
+        for record in records:
+            _check_record(run, record)
             key = (str(record["backbone"]), str(record.get("weights_id") or ""))
             kept = about.setdefault(key, {**described, "sites": {}})
             kept["sites"].update({site["name"]: site for site in described.get("sites") or []})
@@ -80,6 +87,24 @@ def read_backbones(runs: Sequence[Run]) -> list[Backbone]:
             number += 1
         backbones.append(backbone)
     return backbones
+
+
+def _check_is_run(path: Path) -> None:
+    """Say which runs lie in a folder that is none itself."""
+    if path.is_dir() and not (path / "manifest.json").is_file():
+        within = sorted(item.parent for item in path.glob("*/manifest.json"))
+        if within:
+            shown = " ".join(str(item) for item in within[:3]) + (" ..." if len(within) > 3 else "")
+            raise VitvisError(f"{path}: is no run folder but holds {len(within)}; give those: {shown}")
+
+
+def _check_record(run: Run, record: dict[str, Any]) -> None:
+    lacking = [name for name in _NEEDED if record.get(name) is None]
+    if lacking:
+        raise VitvisError(
+            f"{run.path}: its records have no {', '.join(lacking)}; it was written by"
+            f" vitvis {run.manifest.get('vitvis') or '(no version)'}, make it again with this one"
+        )
 
 
 def flatten(content: Any, prefix: str = "") -> dict[str, Any]:

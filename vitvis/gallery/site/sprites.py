@@ -28,14 +28,12 @@ class Sheets:
         files: The sheets, as WebP.
         colours: Mean colour of each picture as `rrggbb`: what a tile shows until its sheet is there.
         sizes: Width and height of each picture; (0, 0) where it is missing.
-        commands: The command in each picture's PNG, or "".
         mosaic: The chosen pictures in a square, as WebP.
     """
 
     files: list[bytes] = field(default_factory=list)
     colours: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
     mosaic: bytes = b""
 
 
@@ -55,9 +53,8 @@ def draw_sheets(pictures: Sequence[Picture], tile: int, chosen: Sequence[int], p
         rows = -(-len(part) // COLUMNS)
         sheet = Image.new("RGB", (COLUMNS * tile, rows * tile), _EMPTY)
         loaded = pool.map(lambda picture: _load(picture.path, tile), part)
-        for place, (sprite, size, command) in enumerate(loaded):
+        for place, (sprite, size) in enumerate(loaded):
             sheets.sizes.append(size)
-            sheets.commands.append(command)
             sheets.colours.append("{:02x}{:02x}{:02x}".format(*_mean(sprite)) if sprite else "")
             if sprite is None:
                 continue
@@ -69,22 +66,21 @@ def draw_sheets(pictures: Sequence[Picture], tile: int, chosen: Sequence[int], p
     return sheets
 
 
-def _load(path: Path | None, tile: int) -> tuple[Image.Image | None, tuple[int, int], str]:
+def _load(path: Path | None, tile: int) -> tuple[Image.Image | None, tuple[int, int]]:
     if path is None:
-        return None, (0, 0), ""
+        return None, (0, 0)
     try:
         with Image.open(path) as image:
             image.load()
-            size, command = image.size, str(getattr(image, "text", {}).get("command", ""))
-            picture = image.convert("RGB")
+            size, picture = image.size, image.convert("RGB")
     except (OSError, SyntaxError):  # a damaged picture is an empty tile, not the end of the atlas
-        return None, (0, 0), ""
+        return None, (0, 0)
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
     box = (left, top, left + side, top + side)
     method = Image.Resampling.LANCZOS if side > tile else Image.Resampling.BICUBIC
     reduce = {"reducing_gap": 2.0} if side > 2 * tile else {}
-    return picture.resize((tile, tile), method, box=box, **reduce), size, command
+    return picture.resize((tile, tile), method, box=box, **reduce), size
 
 
 def _mean(sprite: Image.Image) -> tuple[int, int, int]:
