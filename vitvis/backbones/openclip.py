@@ -7,8 +7,11 @@ below `trunk.`; the others (ResNets) are used as they are. The embedding is the 
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -183,13 +186,14 @@ def load_open_clip(name: str, weights: str = "none", image_size: tuple[int, int]
         raise VitvisError(f"weights={weights}: neither a file nor a tag of {name}{hint} tags: {', '.join(tags[:6])}")
     try:
         tokenizer = open_clip.get_tokenizer(short)
-        model = open_clip.create_model(
-            short,
-            pretrained=weights if downloaded else None,
-            force_image_size=image_size,
-            pretrained_image=False,
-            load_weights=downloaded,
-        )
+        with _silence():
+            model = open_clip.create_model(
+                short,
+                pretrained=weights if downloaded else None,
+                force_image_size=image_size,
+                pretrained_image=False,
+                load_weights=downloaded,
+            )
     except Exception as error:  # noqa: BLE001  # hub clients and constructors raise a dozen unrelated types
         raise VitvisError(f"model {name}, weights={weights}: {_first(error)}; weights=FILE needs no network") from error
     if weights == "none":
@@ -203,6 +207,17 @@ def load_open_clip(name: str, weights: str = "none", image_size: tuple[int, int]
     if bad:
         raise VitvisError(f"weights={weights} of {name} hold NaN or infinite numbers, first in {bad[0]}")
     return wrap_open_clip(model, name, weights, tokenizer)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep open_clip from saying that a model is random, which a file is about to change or we say ourselves."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _first(error: Exception) -> str:

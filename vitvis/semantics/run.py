@@ -63,10 +63,11 @@ def find_concepts(settings: ConceptsSettings) -> list[Concepts]:
 
 def _language(settings: ConceptsSettings, manifests: Sequence[dict[str, Any]]) -> Backbone:
     name, weights = settings.language, settings.language_weights
-    own = [manifest["backbone"] for manifest in manifests if str(manifest["backbone"]["name"]).startswith("open_clip:")]
-    if name is None and own:
-        name = str(own[0]["name"])
-        weights = str(own[0].get("weights")) if weights == "hub" else weights
+    models = [manifest["backbone"] for manifest in manifests]
+    own = next((model for model in models if str(model["name"]).startswith("open_clip:")), None)
+    if name is None and own is not None:
+        name = str(own["name"])
+        weights = str(own.get("weights")) if weights == "hub" else weights
     if name is None:
         raise VitvisError(
             "say which language model reads the pictures: language=open_clip:ViT-B-32 language_weights=FILE (or a tag)"
@@ -74,6 +75,11 @@ def _language(settings: ConceptsSettings, manifests: Sequence[dict[str, Any]]) -
     backbone = load_backbone(name, weights)
     if backbone.language is None:
         raise VitvisError(f"language={name}: has no text tower; use a model of open_clip, such as open_clip:ViT-B-32")
+    if settings.language is None and own is not None and backbone.weights_id != own["weights_id"]:
+        raise VitvisError(
+            f"language_weights={weights}: are not the weights of the run's own {name} (its random ones are gone, or "
+            "the file has changed); give language_weights=FILE, or name the model too: language=open_clip:NAME"
+        )
     return backbone
 
 
