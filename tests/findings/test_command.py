@@ -29,7 +29,9 @@ SCHEMAS = {"fit": FitSettings, "search": SearchSettings, "evaluate": EvaluateSet
            "findings": FindingsSettings}  # fmt: skip
 KIND = {"background": "evaluate", "lowpass": "evaluate", "tokens": "evaluate", "search": "search",
         "search-cnn": "search", "clip-search": "search", "quick": "findings", "article": "findings"}  # fmt: skip
+INTRO = (ROOT / "vitvis" / "statements" / "intro.md").read_text(encoding="utf-8")
 COMMANDS = [command for text in read_texts().values() for command in text["commands"]]
+COMMANDS += INTRO.partition("```bash\n")[2].partition("```")[0].splitlines()
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -49,7 +51,7 @@ def test_every_command_of_the_page_is_read_by_the_real_parser(command: str, monk
     monkeypatch.chdir(ROOT)
     words = shlex.split(command)
     assert words[:2] == ["python", "-m"]
-    parse(SCHEMAS[words[2].removeprefix("vitvis.")], words[3:], prog="", description="")
+    parse(SCHEMAS[words[2].removeprefix("vitvis.")], with_quick(words[3:]), prog="", description="")
 
 
 def test_every_statement_has_its_words() -> None:
@@ -166,3 +168,26 @@ def test_a_quick_run_measures_every_statement_and_is_not_done_twice(photos: Path
     again = {finding.name: finding for finding in findings(settings)}
     assert again["tokens"].numbers == found["tokens"].numbers
     assert [path.parent.name for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp] == ["tokens"]
+
+
+def test_without_weights_of_clip_its_commands_are_tried_and_nothing_is_said(
+    photos: Path, tmp_path: Path, monkeypatch
+) -> None:
+    open_clip = pytest.importorskip("open_clip")
+    tower = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    (tmp_path / "tiny-for-findings.json").write_text(
+        json.dumps({"embed_dim": 16, "vision_cfg": tower, "text_cfg": text})
+    )
+    open_clip.add_model_config(tmp_path / "tiny-for-findings.json")
+    (finding,) = findings(
+        only=["clip"],
+        clip="open_clip:tiny-for-findings",
+        data=f"parquet:{photos}",
+        trainer={"accelerator": "cpu", "workers": 0, "progress": "none"},
+        out=str(tmp_path / "out"),
+    )
+    assert finding.status == "not run" and finding.verdict.startswith("NOT RUN: no weights")
+    (told,) = finding.found
+    assert "(fit, search and concepts)" in told and "they run" in told
+    assert (tmp_path / "out/runs/search-clip-random/concepts/concepts.csv").is_file()

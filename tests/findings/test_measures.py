@@ -14,6 +14,7 @@ from torch import nn
 from vitvis.backbones import Backbone, parse_units
 from vitvis.statements.finding import sign_of, verdict_of
 from vitvis.statements.intervals import difference, mean
+from vitvis.statements.matching import place_among
 from vitvis.statements.measures import (
     bits_per_pixel,
     box_share,
@@ -165,6 +166,18 @@ def test_the_interval_of_a_difference_is_that_of_two_samples() -> None:
     assert found.value == pytest.approx(first.mean() - second.mean())
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.08)
     assert math.isnan(difference([], [1.0]).value)
+
+
+def test_place_among_others_is_chance_for_an_image_that_knows_nothing() -> None:
+    draw = np.random.default_rng(0)
+    found = [place_among(draw.normal(size=8), *_own_and_others(draw)) for _ in range(600)]
+    assert np.mean(found) == pytest.approx(0.5, abs=0.04)
+    own, others = _own_and_others(draw)
+    assert place_among(own * 3, own, others - 10 * own) == 1 and place_among(np.zeros(8), own, others) == 0.5
+
+
+def _own_and_others(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return draw.normal(size=8), draw.normal(size=(20, 8))
 
 
 def test_verdicts() -> None:

@@ -12,10 +12,11 @@ from vitvis.statements.charts import Curve, Panel, curve_chart
 from vitvis.statements.finding import MEASURED, Finding, Table, sign_of, verdict_of
 from vitvis.statements.intervals import Estimate, difference, mean
 from vitvis.statements.looking import covered_patches, fields, moved_maps, on_grid
+from vitvis.statements.matching import matches
 from vitvis.statements.measures import pointing, spread
 from vitvis.statements.sheets import write_chart, write_picture
 
-__all__ = ["matches", "measure"]
+__all__ = ["measure"]
 
 Record = dict[str, Any]
 ByDepth = dict[int, list[float]]
@@ -105,7 +106,7 @@ def whole(
             mean([float(ratio > 1) for ratio in ratios], **draws), 0.5, percent,
         ),
         "optimised image lies nearer to its unit's photos than to another's (% of the layer's units; chance 50 %)": (
-            mean(matches(bench, role, records), **draws), 0.5, percent,
+            mean(list(matches(bench, role, records).values()), **draws), 0.5, percent,
         ),
     }  # fmt: skip
     for name, title in (
@@ -123,38 +124,6 @@ def whole(
             difference(spreads[last], before, **draws), 0.0, points,
         )  # fmt: skip
     return tests
-
-
-def matches(bench: Bench, role: str, records: Sequence[Record]) -> list[float]:
-    """Return, for each unit, how many other units' photos its image resembles less than its own unit's, 0..1.
-
-    Images and photos are compared by the mean patch of the last block of the *other* model. Both are centred at their
-    own means first, since optimised images differ from photos as such.
-    """
-    from vitvis.semantics.embed import embed_pictures
-    from vitvis.semantics.score import centre
-
-    judge, run = bench.backbone("cnn" if role == "model" else "model"), bench.search(role)
-    alive = [record for record in records if record["file"]]
-    sites = dict.fromkeys(record["site"] for record in alive)
-    photos = {found["address"]: found["strongest_index"][: bench.settings.photos]
-              for site in sites for found in run.sites[site]}  # fmt: skip
-    files = {f"image {record['address']}": record["file"] for record in alive}
-    numbers = sorted({index for indices in photos.values() for index in indices})
-    files |= {f"photo {index}": run.thumb(index) for index in numbers}
-    features = embed_pictures(judge, files, bench.out / "runs" / f"cache-{role}", look=True)
-    images, seen = centre(features[: len(alive)]), centre(features[len(alive) :])
-    place = {index: row for row, index in enumerate(numbers)}
-    means = {address: seen[[place[index] for index in indices]].mean(axis=0) for address, indices in photos.items()}
-    found = []
-    for record, image in zip(alive, images, strict=True):
-        others = [
-            means[other["address"]] for other in run.sites[record["site"]] if other["address"] != record["address"]
-        ]
-        if others:
-            mine, theirs = float(image @ means[record["address"]]), np.stack(others) @ image
-            found.append(float((theirs < mine).mean() + 0.5 * (theirs == mine).mean()))
-    return found
 
 
 def _strips(bench: Bench, folder: Any) -> str:

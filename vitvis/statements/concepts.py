@@ -40,8 +40,10 @@ def _try(bench: Bench) -> Finding:
     try:
         _fit(bench, {"weights": "none"}, {"steps": 1, "copies": 1}, per_site=1)
         if bench.settings.data:
+            words = bench.folder("clip") / "words.txt"
+            words.write_text("music\nillness\nmany\nfrom above\n", encoding="utf-8")
             _concepts(bench, {"weights": "none", "limit": TRIAL["photos"], "units": [f"blocks.*.mlp:~{TRIAL['units']}"],
-                              "k": TRIAL["k"]}, [], TRIAL["k"])  # fmt: skip
+                              "k": TRIAL["k"]}, [], TRIAL["k"], str(words))  # fmt: skip
     except VitvisError as error:
         finding.found.append(f"The commands could not be tried: {error}.")
         return finding
@@ -62,7 +64,9 @@ def _fit(bench: Bench, own: dict[str, Any], extra: dict[str, Any], per_site: int
     run_fit(settings)
 
 
-def _concepts(bench: Bench, own: dict[str, Any], others: list[str], k: int) -> list[Concepts]:
+def _concepts(
+    bench: Bench, own: dict[str, Any], others: list[str], k: int, vocabulary: str | None = None
+) -> list[Concepts]:
     from vitvis.exemplars.engine import search
     from vitvis.semantics.run import find_concepts
 
@@ -73,6 +77,7 @@ def _concepts(bench: Bench, own: dict[str, Any], others: list[str], k: int) -> l
     weights = str(own["weights"])
     return find_concepts(merge(ConceptsSettings, {
         "run": [str(path), *others], "language": settings.clip, "language_weights": weights, "k": k,
+        "vocabulary": vocabulary,
         "look": settings.cnn, "look_weights": settings.cnn_weights, "seed": settings.seed,
     }))  # fmt: skip
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vitvis.statements.bench import KINDS, Bench
 from vitvis.statements.charts import Curve, Panel, curve_chart
 from vitvis.statements.finding import MEASURED, Finding, Table, sign_of, verdict_of
 from vitvis.statements.intervals import Estimate, difference, mean
+from vitvis.statements.matching import matches
 from vitvis.statements.measures import same_label
 from vitvis.statements.sheets import kinds_sheet, write_chart, write_picture
 from vitvis.synthesis.summary import selectivity
-
-if TYPE_CHECKING:
-    from vitvis.backbones import Backbone
 
 __all__ = ["measure"]
 
@@ -32,67 +30,54 @@ def measure(bench: Bench) -> Finding:
         "paper": bench.fit("kinds-paper", "model", bench.addresses(sites, max(1, settings.units // 2)),
                            "fit-model-paper", settings.paper),
     }  # fmt: skip
-    finding = Finding("kinds", MEASURED, "")
-    cnn = bench.backbone("cnn")
-    rows: dict[str, list[str]] = {kind: [NAMES[kind]] for kind in KINDS}
-    head, signs = ["kind"], []
+    finding, signs = Finding("kinds", MEASURED, ""), []
     for recipe, records in runs.items():
-        columns = measured(records, cnn)
-        head += [f"high frequencies (%), {RECIPES[recipe]}", f"selectivity, {RECIPES[recipe]}"]
-        head += [f"CNN's surest class (%), {RECIPES[recipe]}"] if "sure" in columns else []
-        for kind in KINDS:
-            estimates = {name: mean(by_kind[kind], **bench.draws) for name, by_kind in columns.items()}
-            rows[kind] += [estimates[name].text(*_FORMS[name][:1], scale=_FORMS[name][1]) for name in estimates]
-            finding.numbers[f"{recipe}/{kind}"] = {name: vars(estimate) for name, estimate in estimates.items()}
+        columns = measured(bench, records)
         gaps = {kind: difference(columns["hf"][kind], columns["hf"]["mlp"], **bench.draws) for kind in KINDS[1:]}
-        finding.numbers[f"{recipe}/more high frequencies than mlp"] = {kind: vars(gap) for kind, gap in gaps.items()}
         signs += [sign_of(gap.low, gap.high) for gap in gaps.values()]
-        told = ", ".join(f"{NAMES[kind]} {gap.text(1, signed=True, scale=100)}" for kind, gap in gaps.items())
-        finding.found.append(
-            f"Share of high frequencies less that of FFN neurons, in points ({RECIPES[recipe]}): {told}."
-        )
+        finding.numbers[f"{recipe}/more high frequencies than mlp"] = {kind: vars(gap) for kind, gap in gaps.items()}
+        names = [name for name in COLUMNS if name in columns]
+        head = ["kind", "high frequencies (%)", "less FFN neurons' (points)", *(COLUMNS[name][0] for name in names[1:])]
+        table = Table(f"Means over all depths, {RECIPES[recipe]}", head, [])
+        for kind in KINDS:
+            estimates = {name: mean(columns[name][kind], **bench.draws) for name in names}
+            cells = [estimates[name].text(COLUMNS[name][1], scale=COLUMNS[name][2]) for name in names]
+            gap = gaps[kind].text(1, signed=True, scale=100) if kind in gaps else ""
+            table.rows.append([NAMES[kind], cells[0], gap, *cells[1:]])
+            finding.numbers[f"{recipe}/{kind}"] = {name: vars(estimate) for name, estimate in estimates.items()}
+        finding.tables.append(table)
         sheet = kinds_sheet(records, {kind: NAMES[kind] for kind in KINDS},
                             title=f"{bench.backbone('model').name}: kinds by depth, {RECIPES[recipe]}")  # fmt: skip
         finding.pictures.append(write_picture(sheet, folder / f"{recipe}.jpg"))
     finding.pictures.append(write_chart(_chart(runs, bench), folder / "chart.png"))
     if settings.data:
-        head.append("same class among the top photos (% of pairs)")
-        for kind, estimate in purity(bench).items():
-            rows[kind].append(estimate.text(2, scale=100))
-            finding.numbers.setdefault("same class", {})[kind] = vars(estimate)
-    finding.tables.append(Table("Means over all depths", head, list(rows.values())))
+        found = purity(bench)
+        told = ", ".join(f"{NAMES[kind]} {estimate.text(2, scale=100)}" for kind, estimate in found.items())
+        finding.found.append(f"Two of a unit's strongest photos have the same class in (%): {told}.")
+        finding.numbers["same class"] = {kind: vars(estimate) for kind, estimate in found.items()}
     finding.verdict = verdict_of(signs, "high frequencies of each kind and of FFN neurons, in two recipes")
     return finding
 
 
-_FORMS = {"hf": (1, 100.0), "selectivity": (2, 1.0), "sure": (1, 100.0)}
+#: Measure: heading, digits, factor.
+COLUMNS = {
+    "hf": ("high frequencies (%)", 1, 100.0),
+    "selectivity": ("selectivity", 2, 1.0),
+    "match": ("nearer to its own photos (%)", 1, 100.0),
+}
 
 
-def measured(records: Sequence[Record], judge: Backbone) -> dict[str, dict[str, list[float]]]:
-    """Return what is compared, by measure and kind; `sure` only where the judge has a classifier."""
-    alive = [record for record in records if record["status"] != "failed"]
-    columns: dict[str, dict[str, list[float]]] = {name: {kind: [] for kind in KINDS} for name in ("hf", "selectivity")}
-    for record in alive:
-        columns["hf"][record["kind"]].append(record["hf_share"])
-        columns["selectivity"][record["kind"]].append(selectivity(record["rank"], record["site_width"]))
-    if judge.num_classes:
-        columns["sure"] = {kind: [] for kind in KINDS}
-        for record, sure in zip(alive, surest(judge, alive), strict=True):
-            columns["sure"][record["kind"]].append(sure)
+def measured(bench: Bench, records: Sequence[Record]) -> dict[str, dict[str, list[float]]]:
+    """Return what is compared, by measure and kind; `match` only with photos."""
+    columns: dict[str, dict[str, list[float]]] = {}
+    matched = matches(bench, "model", records) if bench.settings.data else {}
+    for record in (record for record in records if record["status"] != "failed"):
+        values = {"hf": record["hf_share"], "selectivity": selectivity(record["rank"], record["site_width"])}
+        if record["address"] in matched:
+            values["match"] = matched[record["address"]]
+        for name, value in values.items():
+            columns.setdefault(name, {kind: [] for kind in KINDS})[record["kind"]].append(value)
     return columns
-
-
-def surest(judge: Backbone, records: Sequence[Record], batch: int = 32) -> list[float]:
-    """Return the probability of the class that a network takes each image for."""
-    import torch
-    from PIL import Image
-
-    transform, found = judge.transform(), []
-    for start in range(0, len(records), batch):
-        images = torch.stack([transform(Image.open(record["file"])) for record in records[start : start + batch]])
-        with torch.inference_mode():
-            found += judge(images.to(judge.mean.device)).float().softmax(dim=-1).max(dim=-1).values.tolist()
-    return found
 
 
 def purity(bench: Bench) -> dict[str, Estimate]:

@@ -36,11 +36,7 @@ def write_page(
     """
     texts = {name: text for name, text in read_texts().items() if name in findings}
     lines = [
-        "# Findings: what the work says, measured with vitvis",
-        "",
-        "Statements of [*What do Vision Transformers Learn?*](https://arxiv.org/abs/2212.06727) (Ghiasi et al., 2022),",
-        "each with the command that checks it and what came out. `python -m vitvis.findings` made this page: pictures,",
-        "numbers and verdicts come from a run, brackets are 95 % intervals, and no unit was chosen by hand.",
+        *Path(__file__).with_name("intro.md").read_text(encoding="utf-8").splitlines(),
         "",
         *(f"- {name}: {text}" for name, text in about.items()),
         "",
