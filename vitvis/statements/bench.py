@@ -46,6 +46,7 @@ class Bench:
         self.out = Path(settings.out)
         self._backbones: dict[str, Backbone] = {}
         self._searches: dict[str, SearchRun] = {}
+        self._pictures: dict[str, list[Record]] = {}
 
     def folder(self, statement: str) -> Path:
         """Return the folder of a statement's pictures and numbers."""
@@ -130,9 +131,11 @@ class Bench:
 
     def pictures(self, role: str) -> list[Record]:
         """Return the records of images of FFN neurons (transformer) or channels (CNN) of every block."""
-        config, folder = ("depth", "fit-model") if role == "model" else ("depth-cnn", "fit-cnn")
-        units = self.addresses(self.sites(role), self.settings.units)
-        return self.fit(config, role, units, folder, self.settings.fit)
+        if role not in self._pictures:
+            config, folder = ("depth", "fit-model") if role == "model" else ("depth-cnn", "fit-cnn")
+            units = self.addresses(self.sites(role), self.settings.units)
+            self._pictures[role] = self.fit(config, role, units, folder, self.settings.fit)
+        return self._pictures[role]
 
     def search(self, role: str) -> SearchRun:
         """Return the search of a model, for all units that any statement asks about."""
