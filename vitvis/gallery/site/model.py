@@ -43,7 +43,8 @@ class Run:
     @property
     def planned(self) -> int:
         """Records that it will hold when it is done, as far as the manifest says; 0 where it doesn't."""
-        units = len(self.manifest.get("units") or [])
+        listed = self.manifest.get("units") or []  # addresses of a fit, the number of a search
+        units = listed if isinstance(listed, int) else len(listed)
         return units * max(1, len(self.manifest.get("seeds") or [])) if self.kind == "fit" else units
 
 
