@@ -36,6 +36,105 @@ def test_wrong_setting_is_one_line(tmp_path: Path, setting: str, capsys: pytest.
     assert not (tmp_path / "out").exists()
 
 
+def _wrong(tmp_path: Path, name: str) -> str:
+    """Make some data that can't be searched; return its address."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if name == "empty":
+        return f"folder:{folder}"
+    if name == "flat":
+        Image.new("RGB", (8, 8)).save(folder / "a.png")
+        return f"imagefolder:{folder}"
+    if name == "file":
+        Image.new("RGB", (8, 8)).save(folder / "a.png")
+        return f"folder:{folder / 'a.png'}"
+    if name == "no image column":
+        pq.write_table(pa.table({"label": [1, 2]}), folder / "a.parquet")
+    elif name == "no rows":
+        pq.write_table(pa.table({"image": pa.array([], pa.binary())}), folder / "a.parquet")
+    elif name == "no parquet":
+        return f"parquet:{folder}"
+    elif name == "cut":
+        (folder / "a.parquet").write_bytes(b"PAR1 and no more")
+    elif name == "prefix":
+        return "hfdss/imagenet"
+    return f"parquet:{folder / 'a.parquet'}"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("empty", "holds no images"), ("flat", "data=folder:PATH takes them"), ("file", "is a file; give the folder"),
+     ("no image column", "no column holds image bytes (there are: label)"), ("no rows", "holds no rows"),
+     ("no parquet", "holds no .parquet files"), ("cut", "can't be read as Parquet"),
+     ("missing", "no such file"), ("prefix", "did you mean 'hfds/'?")],
+)  # fmt: skip
+def test_wrong_data_is_one_line_and_leaves_nothing(
+    tmp_path: Path, name: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run_main(search.main, [f"data={_wrong(tmp_path, name)}", f"out={out}"]) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
+    assert not out.exists()
+
+
+TINY = ("units=blocks.0.mlp:0-3", "workers=0", "trainer.progress=none", "trainer.accelerator=cpu", "sample=0", "k=2")
+
+
+def test_data_of_broken_images_alone_leaves_nothing_and_can_be_mended(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    (photos / "a.png").write_text("no image")
+    argv = [f"data=folder:{photos}", f"out={out}", *TINY]
+    assert run_main(search.main, argv) == 2
+    error = capfd.readouterr().err
+    assert "no image of it could be used (the first: a.png: can't be decoded" in error and error.count("\n") == 1
+    assert not out.exists()
+    Image.new("RGB", (64, 64)).save(photos / "a.png")
+    assert run_main(search.main, argv) == 0
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("where", ["checkpoint", "maps"])
+def test_full_disk_is_one_line_and_the_same_command_goes_on(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import errno
+
+    import numpy as np
+    from PIL import Image
+
+    from vitvis.exemplars import checkpoint
+
+    def full(*args: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for number in range(4):
+        Image.new("RGB", (64, 64), (number * 60, 0, 0)).save(photos / f"{number}.png")
+    argv = [f"data=folder:{photos}", f"out={out}", *TINY]
+    with monkeypatch.context() as patch:
+        if where == "checkpoint":
+            patch.setattr(checkpoint._Writer, "_put", full)
+        else:
+            patch.setattr(np, "save", full)
+        assert run_main(search.main, argv) == 2
+    error = capfd.readouterr().err
+    assert "no space is left on the disk" in error and error.count("\n") == 1, error
+    assert not list(out.rglob("*.partial")) and not (out / "summary.json").exists()
+    assert run_main(search.main, argv) == 0
+    assert (out / "summary.json").exists()
+
+
 @pytest.mark.slow
 def test_two_processes_find_what_one_finds(root: Path, tmp_path: Path) -> None:
     import numpy as np

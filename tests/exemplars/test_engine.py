@@ -223,6 +223,29 @@ def test_huge_image_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [sample.reason.split(":")[0] for sample in batch.broken] == ["too large", "too large"]
 
 
+def test_damaged_part_of_a_parquet_file_is_skipped(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = []
+    for number in range(6):
+        buffer = io.BytesIO()
+        Image.new("RGB", (8, 8), (number * 40, 0, 0)).save(buffer, "PNG")
+        rows.append(buffer.getvalue())
+    path = tmp_path / "photos.parquet"
+    pq.write_table(pa.table({"image": rows}), path, row_group_size=2, compression="zstd")
+    column = pq.ParquetFile(path).metadata.row_group(1).column(0)
+    start = column.dictionary_page_offset or column.data_page_offset
+    data = bytearray(path.read_bytes())
+    data[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
+    path.write_bytes(data)
+    loader = make_loader(open_source(f"parquet:{path}"), tiny_backbone().transform(), batch_size=6)
+    batch = next(iter(loader))
+    assert batch.indices.tolist() == [0, 1, 4, 5] and batch.consumed == 6
+    assert [sample.item.key for sample in batch.broken] == ["row 2", "row 3"]
+    assert all("row group 1 can't be read" in sample.reason for sample in batch.broken)
+
+
 def test_units_that_look_at_background_are_listed(photos: Path, tmp_path: Path) -> None:
     polygons = tmp_path / "polygons"
     polygons.mkdir()

@@ -143,6 +143,16 @@ def test_shard_that_breaks_off_is_listed_and_the_others_are_read(shards: Path) -
 
 
 @needs_webdataset
+def test_shard_cut_between_two_entries_is_listed_too(shards: Path) -> None:
+    path = shards / "val-0000.tar"
+    with tarfile.open(path) as tar:
+        third = [member.offset for member in tar if member.name == "002.png"][0]
+    path.write_bytes(path.read_bytes()[:third])
+    found = _read(open_source(f"wds/{shards}", split="val-0000.tar"))
+    assert found == {0: ("000", 0, 0), 1: ("001", 1, 1), 2: ("val-0000.tar", None, None)}
+
+
+@needs_webdataset
 def test_wrong_shards_are_one_line(shards: Path) -> None:
     with pytest.raises(VitvisError, match=r"there are val-0000.tar, val-0001.tar, val-0002.tar"):
         open_source(f"wds/{shards}", split="validation")

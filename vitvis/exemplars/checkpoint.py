@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
+from typing import IO, Any, cast
 
 import torch
 
@@ -20,16 +22,47 @@ def state_path(out: Path, rank: int, world: int) -> Path:
     return out / FOLDER / f"rank-{rank}-of-{world}.pt"
 
 
+class _Writer:
+    """A file that remembers why a write failed, which torch does not."""
+
+    def __init__(self, file: io.RawIOBase) -> None:
+        self.file, self.error = file, None
+
+    error: OSError | None
+
+    def write(self, data: Any) -> int:
+        """Write all of it."""
+        view, done = memoryview(data).cast("B"), 0
+        try:
+            while done < len(view):
+                done += self._put(view[done:])
+        except OSError as error:
+            self.error = error
+            raise
+        return done
+
+    def _put(self, data: memoryview) -> int:
+        return self.file.write(data) or 0
+
+    def flush(self) -> None:
+        """Do nothing: there is no buffer."""
+
+
 def save_state(state: SearchState, path: Path) -> None:
     """Write a state, whole or not at all; it goes straight to the disk, with no second copy of it in memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     neighbour = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with open(neighbour, "wb") as file:
-            torch.save(state.pack(), file)
-            file.flush()
+        with open(neighbour, "wb", buffering=0) as file:
+            writer = _Writer(file)
+            try:
+                torch.save(state.pack(), cast(IO[bytes], writer))
+            except RuntimeError:  # torch's own words for a write that failed
+                raise writer.error or AssertionError("torch.save failed, and no write did") from None
             os.fsync(file.fileno())
         os.replace(neighbour, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         neighbour.unlink(missing_ok=True)
 

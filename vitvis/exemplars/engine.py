@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,16 +69,25 @@ def search(settings: SearchSettings) -> Path:
     trainer = _make_trainer(settings)
     identity, out = _identity(settings, backbone, layout, source)
     details = {"units": len(units)}
-    with RunFolder.open(out, kind="search", settings=to_container(settings), identity=identity, details=details,
-                        primary=trainer.is_global_zero) as folder:  # fmt: skip
-        if not (out / SUMMARY).exists():
-            seconds = _pass(settings, backbone, layout, source, out, trainer)
+    try:
+        with RunFolder.open(out, kind="search", settings=to_container(settings), identity=identity, details=details,
+                            primary=trainer.is_global_zero) as folder:  # fmt: skip
+            if not (out / SUMMARY).exists():
+                seconds = _pass(settings, backbone, layout, source, out, trainer)
+                if trainer.is_global_zero:
+                    _write_results(settings, backbone, layout, source, folder, trainer.world_size, seconds)
             if trainer.is_global_zero:
-                _write_results(settings, backbone, layout, source, folder, trainer.world_size, seconds)
-        if trainer.is_global_zero:
-            shutil.rmtree(out / FOLDER, ignore_errors=True)
-            _draw(settings, backbone, source, folder, optimised)
+                shutil.rmtree(out / FOLDER, ignore_errors=True)
+                _draw(settings, backbone, source, folder, optimised)
+    except _NoImages:
+        with contextlib.suppress(OSError):  # somebody else's files are in it
+            out.rmdir()
+        raise
     return out
+
+
+class _NoImages(VitvisError):
+    """Nothing was found; the run folder has been emptied."""
 
 
 def _check_tokens(layout: Layout) -> None:
@@ -169,7 +180,10 @@ def _pass(settings: SearchSettings, backbone: Backbone, layout: Layout, source: 
             progress=settings.trainer.progress,
         )
         begun = time.perf_counter()
-        trainer.predict(module, return_predictions=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning's, for torch to come
+            warnings.filterwarnings("ignore", message=".*DataLoader. across ranks is zero.*")  # all is done already
+            trainer.predict(module, return_predictions=False)
         seconds = time.perf_counter() - begun
     module.progress.finish()
     module.save()
@@ -196,7 +210,8 @@ def _write_results(settings: SearchSettings, backbone: Backbone, layout: Layout,
     assert joined is not None
     if not joined.moments.count:
         first = f" (the first: {joined.skipped[0][1]}: {joined.skipped[0][2]})" if joined.skipped else ""
-        raise VitvisError(f"data={settings.data}: no image of it could be used{first}")
+        _empty(folder.path)  # or mended data under the same names would be taken for done
+        raise _NoImages(f"data={settings.data}: no image of it could be used{first}")
     records = writing.make_records(joined, layout, backbone.name, backbone.weights_id, settings.per_decile)
     writing.write_maps(folder.path, joined, layout)
     flat = [record for rows in records.values() for record in rows]
@@ -211,6 +226,13 @@ def _write_results(settings: SearchSettings, backbone: Backbone, layout: Layout,
         "seconds": round(seconds, 3), "images_per_second": round(joined.moments.count / max(seconds, 1e-9), 2),
         "processes": world,
     })  # fmt: skip
+
+
+def _empty(path: Path) -> None:
+    """Take what this run wrote out of its folder, which the lock still keeps."""
+    shutil.rmtree(path / FOLDER, ignore_errors=True)
+    for name in ("config.yaml", "manifest.json"):
+        (path / name).unlink(missing_ok=True)
 
 
 def _draw(settings: SearchSettings, backbone: Backbone, source: Source, folder: RunFolder,

@@ -60,6 +60,7 @@ def shard_samples(url: str, spec: str) -> Iterator[tuple[str, Any, Callable[[], 
     """
     import webdataset as wds
 
+    reason = ""
     try:
         for sample in wds.DataPipeline(wds.SimpleShardList([url]), wds.tarfile_to_samples()):
             data = next((sample[key] for key in _IMAGE_KEYS if key in sample), None)
@@ -73,5 +74,17 @@ def shard_samples(url: str, spec: str) -> Iterator[tuple[str, Any, Callable[[], 
     except (tarfile.TarError, EOFError, ValueError) as error:
         if is_remote(url):  # the next attempt may get all of it
             raise
-        reason = f"the shard breaks off here: {' '.join(str(error).split()) or type(error).__name__}"
-        yield Path(url).name, None, partial(broken, reason)
+        reason = str(error.args[0] if error.args else type(error).__name__)  # webdataset appends its stream
+    if not reason and not is_remote(url) and not _ends(Path(url)):
+        reason = "no end of archive"
+    if reason:
+        yield Path(url).name, None, partial(broken, f"the shard breaks off here: {' '.join(reason.split())}")
+
+
+def _ends(path: Path) -> bool:
+    """Say whether a tar file closes with a block of zeros; cut off between two headers it reads well, but for that."""
+    if path.suffix != ".tar":
+        return True  # compressed, which notices by itself
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 512))
+        return not any(file.read())

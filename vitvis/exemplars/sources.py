@@ -123,7 +123,8 @@ class Folder(Source):
     def __init__(self, path: Path, *, classes: bool, spec: str) -> None:
         if not path.is_dir():
             siblings = [str(item) for item in path.parent.iterdir() if item.is_dir()] if path.parent.is_dir() else []
-            raise VitvisError(f"data={spec}: no such folder{nearest(str(path), siblings)}")
+            problem = "is a file; give the folder it is in" if path.is_file() else "no such folder"
+            raise VitvisError(f"data={spec}: {problem}{'' if path.is_file() else nearest(str(path), siblings)}")
         self.spec, self.path = spec, path
         self.files = sorted(
             item.relative_to(path).as_posix()
@@ -160,6 +161,8 @@ class Parquet(Source):
 
         path = Path(pattern)
         paths = sorted(path.glob("**/*.parquet")) if path.is_dir() else [Path(p) for p in sorted(glob.glob(pattern))]
+        if not paths and path.is_dir():
+            raise VitvisError(f"data={spec}: holds no .parquet files")
         if not paths:
             siblings = [str(item) for item in path.parent.glob("*.parquet")] if path.parent.is_dir() else []
             raise VitvisError(f"data={spec}: no such file{nearest(pattern, siblings)}")
@@ -175,6 +178,8 @@ class Parquet(Source):
             schema = pq.ParquetFile(paths[0]).schema_arrow
         except (pa.ArrowException, OSError) as error:
             raise VitvisError(f"data={spec}: {file} can't be read as Parquet ({str(error).splitlines()[0]})") from None
+        if not first:
+            raise VitvisError(f"data={spec}: holds no rows")
         self.length = first
         self.image_column = _image_column(schema, spec)
         self.columns = [name for name in schema.names if name != self.image_column]
@@ -305,7 +310,8 @@ def open_source(spec: str | None, *, split: str = "validation", classes: str | N
         forms = ["imagefolder", "folder", "parquet"]
         raise VitvisError(f"data={spec}: no such kind of data{nearest(kind, forms)} (give one of {_FORMS})")
     else:
-        raise VitvisError(f"data={spec}: no such file or folder (give one of {_FORMS})")
+        hint = nearest(f"{spec.partition('/')[0]}/", [f"{name}/" for name in TIMM_PREFIXES]) if "/" in spec else ""
+        raise VitvisError(f"data={spec}: no such file or folder{hint} (give one of {_FORMS})")
     if limit is not None:
         source.length = min(limit, source.length) if source.length is not None else limit
     return source

@@ -36,8 +36,11 @@ def _write(path: Path, data: bytes) -> None:
     """Write a picture whole or not at all, without waiting for the disk: there are thousands, easily made again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     neighbour = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    neighbour.write_bytes(data)
-    os.replace(neighbour, path)
+    try:
+        neighbour.write_bytes(data)
+        os.replace(neighbour, path)
+    finally:
+        neighbour.unlink(missing_ok=True)
 
 
 def _jpeg(image: Tensor) -> bytes:

@@ -87,9 +87,12 @@ def write_maps(folder: Path, state: SearchState, layout: Layout) -> None:
         path = folder / "maps" / f"{group.site.name}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
         neighbour = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        with open(neighbour, "wb") as file:
-            np.save(file, site_maps(state, group))
-        os.replace(neighbour, path)
+        try:
+            with open(neighbour, "wb") as file:
+                np.save(file, site_maps(state, group))
+            os.replace(neighbour, path)
+        finally:
+            neighbour.unlink(missing_ok=True)
 
 
 def write_items(folder: RunFolder, items: Sequence[Item]) -> None:
