@@ -195,8 +195,11 @@ def _pass(settings: SearchSettings, backbone: Backbone, layout: Layout, source: 
 def _workers(settings: SearchSettings, on_gpu: bool) -> int:
     if settings.workers is not None:
         return settings.workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores) if on_gpu else min(2, cores // 2)
+    return min(8, _cores()) if on_gpu else min(2, _cores() // 2)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_results(settings: SearchSettings, backbone: Backbone, layout: Layout, source: Source, folder: RunFolder,
@@ -252,7 +255,8 @@ def _draw(settings: SearchSettings, backbone: Backbone, source: Source, folder: 
     drawn = folder.path / "strips" / ".fit"  # which fit run the strips show
     anew = bool(optimised) and (not drawn.exists() or drawn.read_text() != str(settings.fit))
     addresses = views.strip_addresses(run, settings.strips, optimised)
-    views.write_strips(run, addresses, optimised, settings.strip_images, anew=anew)
+    processes = settings.trainer.threads or min(16, _cores())
+    views.write_strips(run, addresses, optimised, settings.strip_images, anew=anew, processes=processes)
     views.write_sheets(run, optimised)
     if optimised:
         folder.write_text("strips/.fit", str(settings.fit))

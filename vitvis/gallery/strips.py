@@ -12,8 +12,10 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["colour_map", "overlay", "scale_of", "sheet", "strip"]
+__all__ = ["SIDE", "colour_map", "fit", "overlay", "scale_of", "sheet", "strip"]
 
+#: Height of a picture in a strip, in pixels.
+SIDE = 112
 _GAP = 4
 _CAPTION = 16
 _PAPER = (255, 255, 255)
@@ -61,10 +63,9 @@ def overlay(image: Image.Image, values: np.ndarray, scale: tuple[float, float], 
     """
     low, high = scale
     unit = np.nan_to_num((np.asarray(values, dtype=np.float32) - low) / (high - low)).clip(0, 1)
-    large = Image.fromarray(unit, mode="F").resize(image.size, Image.Resampling.BILINEAR)
-    colours = colour_map()[(np.asarray(large) * 255 + 0.5).astype(np.uint8)].astype(np.float32)
-    grey = np.asarray(image.convert("L"), dtype=np.float32)[:, :, None]
-    return Image.fromarray((strength * colours + (1 - strength) * grey + 0.5).astype(np.uint8))
+    large = np.asarray(Image.fromarray(unit).resize(image.size, Image.Resampling.BILINEAR))
+    colours = Image.fromarray(colour_map()[(large * 255 + 0.5).astype(np.uint8)])
+    return Image.blend(image.convert("L").convert("RGB"), colours, strength)
 
 
 def strip(
@@ -74,7 +75,7 @@ def strip(
     captions: Sequence[str],
     *,
     title: str = "",
-    side: int = 112,
+    side: int = SIDE,
 ) -> Image.Image:
     """Draw one unit: optimised image | best image | its map | next image | its map ...
 
@@ -92,9 +93,9 @@ def strip(
     scale = scale_of(maps[: len(images)]) if maps is not None else (0.0, 1.0)
     tiles: list[tuple[Image.Image, str]] = []
     if optimised is not None:
-        tiles.append((_fit(optimised, side), "optimised"))
+        tiles.append((fit(optimised, side), "optimised"))
     for place, image in enumerate(images):
-        picture = _fit(image, side)
+        picture = fit(image, side)
         tiles.append((picture, captions[place] if place < len(captions) else ""))
         if maps is not None:
             tiles.append((overlay(picture, maps[place], scale), "map"))
@@ -132,9 +133,11 @@ def sheet(strips: Sequence[Image.Image], *, columns: int = 2, title: str = "") -
     return canvas
 
 
-def _fit(image: Image.Image, side: int) -> Image.Image:
-    """Bring an image to a height of `side`; small ones keep their pixels visible rather than blurred."""
+def fit(image: Image.Image, side: int = SIDE) -> Image.Image:
+    """Bring an image to a height of `side`, as RGB; one that has it already is returned as it is."""
     image = image.convert("RGB")
+    if image.height == side:
+        return image
     width = max(1, round(image.width * side / image.height))
     large = image.height * 2 >= side
     return image.resize((width, side), Image.Resampling.LANCZOS if large else Image.Resampling.BICUBIC)
