@@ -34,7 +34,7 @@ _HOMES = {
     "parse_units": "vitvis.backbones",
     "read_records": "vitvis.runs",
 }
-_ENTRY_POINTS = ("fit", "sites", "search", "evaluate", "sweep", "atlas")
+_ENTRY_POINTS = ("fit", "sites", "search", "evaluate", "concepts", "findings", "sweep", "atlas")
 
 
 def __getattr__(name: str) -> Any:
