@@ -107,6 +107,12 @@ def test_a_mistake_is_one_line(arguments: list[str], words: str, tmp_path: Path,
     assert len(error) == 1 and words in error[0], error
 
 
+def test_photos_without_classes_are_refused(tmp_path: Path, capsys) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    assert main([f"data=folder:{tmp_path}", f"out={tmp_path / 'out'}"]) == 2
+    assert "has no classes" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_without_photos_the_page_says_what_was_not_run(tmp_path: Path, capsys) -> None:
     assert main([f"out={tmp_path}", "only=[depth,tokens]"]) == 0
     page = (tmp_path / "findings.md").read_text()

@@ -172,10 +172,19 @@ class Bench:
         """Find mistakes in `data` before anything is made.
 
         Raises:
-            VitvisError: no such data.
+            VitvisError: no such data, a stream, or photos without classes.
         """
-        if self.settings.data:
-            _ = self.source
+        spec = self.settings.data
+        if not spec:
+            return
+        if not self.source.random_access:
+            raise VitvisError(
+                f"data={spec}: is a stream; findings need any photo at any time: parquet:FILE, imagefolder:PATH"
+            )
+        if self.source.item(0).label is None:
+            raise VitvisError(
+                f"data={spec}: has no classes; give parquet:FILE with a column 'label', or imagefolder:PATH"
+            )
 
     def evaluate(self, config: str, roles: Sequence[str] = ROLES) -> dict[str, Any]:
         """Measure accuracies as a file in `configs/findings` says; return what `results.json` holds."""

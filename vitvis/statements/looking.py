@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from vitvis.backbones import Tap, parse_units, read_units
+from vitvis.backbones import Site, Tap, Unit, parse_units, read_units
 from vitvis.exemplars import SearchRun
 from vitvis.exemplars.loading import make_loader
-from vitvis.statements.bench import Bench
+from vitvis.statements.bench import ROLES, Bench
 from vitvis.statements.measures import box_share, following, gradient_energy, square_side
 
-__all__ = ["covered_patches", "fields", "moved_maps", "view"]
+__all__ = ["coarsest_stride", "covered_patches", "fields", "moved_maps", "on_grid", "view"]
 
 Record = dict[str, Any]
 
@@ -69,44 +69,44 @@ def moved_maps(bench: Bench, role: str, records: Sequence[Record], photos: int =
     the right.
     """
     backbone = bench.backbone(role)
-    height, width = backbone.image_size
-    sites = list(dict.fromkeys(record["site"] for record in records))
-    grids = {name: grid for name in sites if (grid := backbone.site(name).grid) is not None}
-    stride = max(bench.backbone(other).image_size[0] // min(site.grid[0] for site in bench.sites(other) if site.grid)
-                 for other in ("model", "cnn"))  # fmt: skip
+    size = backbone.image_size
+    units = parse_units([record["address"] for record in records], backbone.sites)
+    sites = [site for name in dict.fromkeys(unit.site for unit in units) if (site := backbone.site(name)).grid]
     length = bench.source.length or photos
     chosen = sorted({int(place) for place in np.linspace(0, length - 1, min(photos, length))})
-    loader = make_loader(bench.source, backbone.transform(), batch_size=16, indices=chosen)
-    values: dict[str, list[float]] = {record["address"]: [] for record in records}
-    with torch.inference_mode(), Tap(backbone, list(grids)) as tap:
-        for batch in loader:
+    stride = coarsest_stride(bench)
+    values: dict[str, list[float]] = {unit.address: [] for unit in units}
+    with torch.inference_mode(), Tap(backbone, sites) as tap:
+        for batch in make_loader(bench.source, backbone.transform(), batch_size=16, indices=chosen):
             images = batch.images.to(backbone.mean.device)
             plain = tap(images)
             for axis in (0, 1):
                 moved = tap(images.roll(stride, dims=2 + axis))
-                for name, grid in grids.items():
-                    steps = round(stride * grid[axis] / (height, width)[axis])
-                    shift = (steps, 0) if axis == 0 else (0, steps)
-                    for address, first, second in _maps(bench, role, records, name, plain[name], moved[name]):
-                        pairs = zip(first, second, strict=True)
-                        values[address] += [following(before, after, shift) for before, after in pairs]
-    return {address: float(_finite_means(np.array(found)[:, None])[0]) for address, found in values.items() if found}
+                for site in sites:
+                    own = [unit for unit in units if unit.site == site.name]
+                    before, after = (_maps(own, site, read[site.name]) for read in (plain, moved))
+                    assert site.grid is not None
+                    steps = round(stride * site.grid[axis] / size[axis])
+                    for place, unit in enumerate(own):
+                        pairs = zip(before[place], after[place], strict=True)
+                        shift = (steps, 0) if axis == 0 else (0, steps)
+                        values[unit.address] += [following(one, other, shift) for one, other in pairs]
+    return {address: _finite_means(np.array(found)[:, None])[0] for address, found in values.items() if found}
 
 
-def _maps(
-    bench: Bench, role: str, records: Sequence[Record], name: str, first: Tensor, second: Tensor
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield address and both maps `[B, rows, cols]` of the units of a site."""
-    backbone = bench.backbone(role)
-    site = backbone.site(name)
-    units = parse_units([record["address"] for record in records if record["site"] == name], backbone.sites)
+def coarsest_stride(bench: Bench) -> int:
+    """Return the pixels between patches of the coarsest site of either model: a move that is whole patches for all."""
+    return max(
+        bench.backbone(role).image_size[0] // min(site.grid[0] for site in bench.sites(role) if site.grid)
+        for role in ROLES
+    )
+
+
+def _maps(units: Sequence[Unit], site: Site, activations: Tensor) -> np.ndarray:
+    """Return the patch maps of units of a site, `[units, B, rows, cols]`."""
     assert site.grid is not None
-    for read in [
-        [read_units(values, units, site)[:, site.prefix_tokens :].cpu().numpy() for values in (first, second)]
-    ]:
-        for place, unit in enumerate(units):
-            before, after = (values[..., place].reshape(-1, *site.grid) for values in read)
-            yield unit.address, before, after
+    values = read_units(activations, list(units), site)[:, site.prefix_tokens :]
+    return values.unflatten(1, site.grid).permute(3, 0, 1, 2).cpu().numpy()
 
 
 def covered_patches(bench: Bench, role: str, indices: Sequence[int]) -> dict[int, Tensor]:
