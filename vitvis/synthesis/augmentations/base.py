@@ -19,10 +19,12 @@ class Augmentation:
     Attributes:
         name: part of the key of its draws, so that switching one augmentation off leaves the draws of others alone.
         shared: one draw serves all copies of a step.
+        on_host: draws that stay on the CPU, because the replay looks at them there.
     """
 
     name = "augmentation"
     shared = False
+    on_host: tuple[str, ...] = ()
 
     def active(self, progress: float) -> bool:
         """Tell whether it changes anything when `progress` (0..1) of the steps is done."""
@@ -43,7 +45,7 @@ class Augmentation:
 
         Args:
             copies: `[U, A, 3, H, W]`.
-            draws: each `[U or 1, A, ...]` on the device of `copies`.
+            draws: each `[U or 1, A, ...]` on the device of `copies`, but for those in `on_host`.
 
         Returns:
             `[U, A, 3, H, W]`.

@@ -28,6 +28,8 @@ class KorniaAugmentation(Augmentation):
         VitvisError: no such class, or arguments it does not take.
     """
 
+    on_host = ("batch_prob",)
+
     def __init__(self, name: str, arguments: Mapping[str, Any]) -> None:
         names = [
             key
@@ -56,7 +58,6 @@ class KorniaAugmentation(Augmentation):
         }
         flat = copies.flatten(0, 1)
         parameters["forward_input_shape"] = torch.tensor(flat.shape)
-        parameters["batch_prob"] = parameters["batch_prob"].cpu()
         changed = self.module(flat, params=parameters)
         if changed.shape != flat.shape:
             raise VitvisError(f"augment.{self.name}: changes the size of images; give it the image's own size")

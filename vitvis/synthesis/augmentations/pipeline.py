@@ -76,7 +76,10 @@ class Augmentations:
         for augmentation, draw in zip(self.steps, draws, strict=True):
             if draw is None:
                 continue
-            moved = {name: _move(value, images.device) for name, value in draw.items()}
+            moved = {
+                name: value if name in augmentation.on_host else _move(value, images.device)
+                for name, value in draw.items()
+            }
             copies = augmentation.apply(copies, moved)
         return copies.flatten(0, 1)
 
