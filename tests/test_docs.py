@@ -9,6 +9,7 @@ import yaml
 
 from tests.commands import Wrong, check
 from tests.markdown_pages import anchors, inline_commands, read_blocks, read_links, run_shell
+from vitvis.cli import COMMANDS
 from vitvis.config.core import merge, recipe_names
 from vitvis.config.fit import FitSettings
 
@@ -47,8 +48,6 @@ def test_there_are_commands():
     calls = [block for block in read_blocks(ROOT / "README.md") if block.language == "shell"]
     assert len(calls) >= 3
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    from vitvis.cli import COMMANDS
-
     for command in COMMANDS:
         assert f"vitvis.{command}" in text, f"README does not name vitvis.{command}"
 
@@ -183,3 +182,23 @@ def test_a_recipe_lies_below_everything_else():
     paper = merge(FitSettings, ["recipe=ghiasi2022"])
     assert paper.image.kind == "pixel" and paper.steps != 7
     assert merge(FitSettings, ["steps=7", "recipe=ghiasi2022"]).steps == 7
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_of_help_are_understood(command, tmp_path, monkeypatch):
+    """What `--help` shows as examples is as true as what the pages say."""
+    import importlib
+
+    written = tmp_path / "mine.yaml"
+    written.write_text("steps: 3\n")
+    module = importlib.import_module(f"vitvis.{command}")
+    wrong = []
+    for example in getattr(module, "EXAMPLES", ()):
+        calls, complaint = run_shell(example, tmp_path / "shell")
+        wrong += [f"{example}\n    {complaint}"] if complaint or not calls else []
+        for call in calls:
+            try:
+                check(call, monkeypatch, written)
+            except Wrong as error:
+                wrong.append(f"{example}\n    {error}")
+    assert not wrong, "\n" + "\n".join(wrong)

@@ -13,9 +13,9 @@ __all__ = ["main"]
 DESCRIPTION = "Measure how much models lean on background and foreground (or on frequencies, or on single tokens)."
 EXAMPLES = (
     "python -m vitvis.evaluate data=parquet:photos.parquet",
-    "python -m vitvis.evaluate models=[vit_base_patch16_224,resnet50] data=imagenet:/data/ILSVRC fill=[black,mean]",
-    "python -m vitvis.evaluate models=[resnet50] data=imagenet9:/data/bg_challenge labels=in_to_in9.json",
-    "python -m vitvis.evaluate data=photos.parquet probe=lowpass radii=[4,8,16,32]",
+    "python -m vitvis.evaluate models='[vit_base_patch16_224,resnet50]' data=imagenet:/data/ILSVRC fill='[black,mean]'",
+    "python -m vitvis.evaluate models=resnet50 data=imagenet9:/data/bg_challenge labels=in_to_in9.json",
+    "python -m vitvis.evaluate data=photos.parquet probe=lowpass radii='[4,8,16,32]'",
     "python -m vitvis.evaluate models=vit_base_patch16_224 data=imagenet:/data/ILSVRC probe=tokens",
 )
 

@@ -24,7 +24,7 @@ DESCRIPTION = (
 )
 EXAMPLES = (
     "python -m vitvis.findings data=parquet:val.parquet",
-    "python -m vitvis.findings data=parquet:val.parquet only=[kinds,depth] out=out/kinds",
+    "python -m vitvis.findings data=parquet:val.parquet only=kinds,depth out=out/kinds",
     "python -m vitvis.findings --quick data=parquet:val.parquet",
     "python -m vitvis.findings --config configs/findings/article.yaml data=imagefolder:VAL boxes=imagenet:ILSVRC",
 )

@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
         argv,
         prog="python -m vitvis.bundled.evaluate",
         description="Measure the models that vitvis ships on Tiny-ImageNet's validation photos.",
-        examples=["data=DATA/tiny-imagenet/val.parquet"],
+        examples=["python -m vitvis.bundled.evaluate data=DATA/tiny-imagenet/val.parquet"],
     )
     if settings.data is None:
         raise VitvisError("data: name the Parquet file of the validation photos")

@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
         argv,
         prog="python -m vitvis.bundled.export",
         description="Store the weights of a training as the fp16 file that vitvis ships.",
-        examples=["checkpoint=out/bundled/last.ckpt file=vitvis/bundled/weights/vitvis_vit.safetensors"],
+        examples=["python -m vitvis.bundled.export checkpoint=out/bundled/last.ckpt file=new.safetensors"],
     )
     if settings.checkpoint is None:
         raise VitvisError("checkpoint: name a checkpoint of vitvis.bundled.train")

@@ -100,7 +100,9 @@ def main(argv: list[str]) -> int:
         argv,
         prog="python -m vitvis.bundled.train",
         description="Train one of the two models that vitvis ships.",
-        examples=["--config configs/bundled/vitvis_vit.yaml data.path=DATA/tiny-imagenet"],
+        examples=[
+            "python -m vitvis.bundled.train --config configs/bundled/vitvis_vit.yaml data.path=DATA/tiny-imagenet"
+        ],
     )
     print(train(settings))
     return 0
