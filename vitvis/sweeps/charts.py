@@ -69,15 +69,13 @@ def is_numeric(values: Sequence[Any]) -> bool:
 
 
 def ordered_values(values: Sequence[Any]) -> list[Any]:
-    """Return the different values, numbers ascending, others in the order they come; null first."""
+    """Return the different values: null first, numbers ascending, others in the order they come."""
     different: list[Any] = []
     for value in values:
         if value not in different or any(type(value) is not type(other) for other in different if other == value):
             different.append(value)
-    numbers = [value for value in different if value is not None]
-    if is_numeric(numbers):
-        return [value for value in different if value is None] + sorted(numbers)
-    return different
+    rest = [value for value in different if value is not None]
+    return [value for value in different if value is None] + (sorted(rest) if is_numeric(rest) else rest)
 
 
 def _curves(figure: Any, trials: Sequence[Trial], name: str, metric: Metric) -> None:
@@ -95,6 +93,8 @@ def _curves(figure: Any, trials: Sequence[Trial], name: str, metric: Metric) -> 
         axes.set_xscale("log" if _is_log(values) else "linear")
     else:
         axes.set_xticks(range(len(ticks)), ticks)
+    if all(0 <= (trial.value or 0.0) <= 1 for trial in ordered):  # as the parts are
+        axes.set_ylim(0, 1.03)
     axes.set_xlabel(name)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -140,11 +140,14 @@ def _parallel(figure: Any, trials: Sequence[Trial], names: Sequence[str], metric
     for rank, i in enumerate(order):  # the best is drawn last, on top
         place = (values[i] - low) / span
         good = place if metric.goal == "maximize" else 1 - place
-        y = [positions[text_of(trials[i].settings[name])] for name, (positions, _) in zip(names, scales, strict=True)]
+        y = [
+            positions[text_of(trials[i].settings[name])] + spread * (place - 0.5)
+            for name, (positions, _, spread) in zip(names, scales, strict=True)
+        ]
         last = rank == len(order) - 1
         axes.plot(range(len(names) + 1), [*y, place], color=colormaps["viridis"](good), linewidth=3 if last else 1.3,
                   alpha=1.0 if last else 0.7)  # fmt: skip
-    for x, (_, ticks) in enumerate([*scales, ({}, [(0.0, f"{low:.3f}"), (1.0, f"{high:.3f}")])]):
+    for x, (_, ticks, _) in enumerate([*scales, ({}, [(0.0, f"{low:.3f}"), (1.0, f"{high:.3f}")], 0.0)]):
         axes.axvline(x, color="black", linewidth=0.8)
         for y_tick, text in ticks:
             axes.text(x + 0.03, y_tick, text, fontsize=8, va="center",
@@ -156,18 +159,26 @@ def _parallel(figure: Any, trials: Sequence[Trial], names: Sequence[str], metric
         axes.spines[side].set_visible(False)
 
 
-def _scale(name: str, values: Sequence[Any]) -> tuple[dict[str, float], list[tuple[float, str]]]:
-    """Return the height 0..1 of each value by its text, and the ticks of its axis."""
+def _scale(name: str, values: Sequence[Any]) -> tuple[dict[str, float], list[tuple[float, str]], float]:
+    """Return the height 0..1 of each value by its text, the ticks of its axis, and how far lines fan out at a value.
+
+    Lines of few values would lie on top of each other, so they pass each value in order of the metric.
+    """
     different = ordered_values(values)
     if is_numeric(different) and len(different) > 6:
         to = math.log if _is_log(different) else float
         low, high = to(different[0]), to(different[-1])
         heights = {text_of(value): (to(value) - low) / ((high - low) or 1.0) for value in different}
-        shown = [different[round(i * (len(different) - 1) / 4)] for i in range(5)]
+        shown, spread = [different[round(i * (len(different) - 1) / 4)] for i in range(5)], 0.0
     else:
-        heights = {text_of(v): i / max(1, len(different) - 1) for i, v in enumerate(different)}
+        spread = 0.55 / len(different)
+        inner = 1 - spread  # so that the outermost fans stay on the axis
+        heights = {
+            text_of(v): spread / 2 + inner * (i / (len(different) - 1) if len(different) > 1 else 0.5)
+            for i, v in enumerate(different)
+        }
         shown = different
-    return heights, [(heights[text_of(value)], label_of(name, value)) for value in shown]
+    return heights, [(heights[text_of(value)], label_of(name, value)) for value in shown], spread
 
 
 def _positions(name: str, values: Sequence[Any]) -> tuple[dict[str, float], list[str] | None]:
