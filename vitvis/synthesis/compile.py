@@ -26,18 +26,23 @@ def repeated_blocks(model: nn.Module) -> dict[str, nn.Module]:
 
 
 @contextmanager
-def compiled_blocks(backbone: Backbone, site: Site) -> Iterator[None]:
+def compiled_blocks(backbone: Backbone, site: Site, mode: str = "default") -> Iterator[None]:
     """Compile all blocks but the one that holds the site, and undo it on the way out.
 
     The early exit leaves the forward pass in the middle of the site's own block, by a hook, which no compiler follows;
     every block before it is whole. Blocks are compiled when they first run, so those behind the site cost nothing, and
     equal blocks share their code.
+
+    Args:
+        backbone: the model.
+        site: where the forward pass stops.
+        mode: of `torch.compile`: `default`, or `reduce-overhead` (CUDA graphs).
     """
     compiled = []
     for path, block in repeated_blocks(backbone.model).items():
         if site.module == path or site.module.startswith(f"{path}."):
             continue
-        block.compile(dynamic=False)
+        block.compile(dynamic=False, mode=None if mode == "default" else mode)
         compiled.append(block)
     try:
         yield

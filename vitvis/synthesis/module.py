@@ -113,7 +113,8 @@ class ActivationMaximization(LightningModule):
         self._before = list(before.mean.tolist())
         self._shortcuts = {}
         if self.settings.trainer.compile:
-            self._open.enter_context(compiled_blocks(self.backbone, chunk.site))
+            mode = self.settings.trainer.compile_mode
+            self._open.enter_context(compiled_blocks(self.backbone, chunk.site, mode))
 
     def _place(self, parameter: Tensor) -> None:
         """Put another image in the parameter's place; the optimiser forgets the old one."""
@@ -154,6 +155,8 @@ class ActivationMaximization(LightningModule):
         step = int(batch)
         if step != self.step or self._objective is None:
             raise RuntimeError(f"step {step} was asked for, but the chunk stands at step {self.step}")
+        if self.settings.trainer.compile:
+            torch.compiler.cudagraph_mark_step_begin()  # the graphs' memory of the step before is free again
         chunk, progress = self._current(), step / self.settings.steps
         with torch.autocast(self.device.type, enabled=False):
             images = self.parameterization(self.image)
