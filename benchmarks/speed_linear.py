@@ -30,8 +30,8 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     counts = [int(text) for text in arguments.counts.split(",")]
     with tempfile.TemporaryDirectory() as scratch:
-        common = [f"model={arguments.model}", f"steps={arguments.steps}", "trainer.accelerator=cpu", "trainer.threads=1",
-                  "logger.kind=none", "trainer.progress=none", "chunk=8"]  # fmt: skip
+        common = [f"model={arguments.model}", f"steps={arguments.steps}", "trainer.accelerator=cpu",
+                  "trainer.threads=1", "logger.kind=none", "trainer.progress=none", "chunk=8"]  # fmt: skip
         print("| units | processes | cpu s | units/hour of cpu | wall s | units/hour |")
         print("| --- | --- | --- | --- | --- | --- |")
         for count in counts:

@@ -159,8 +159,8 @@ class TrainerSettings:
     precision: str = setting("auto", "auto: bf16-mixed on a GPU, 32-true on a CPU; the image stays float32",
                              choices=("auto", "32-true", "bf16-mixed"))  # fmt: skip
     compile: bool = setting(False, "compile the tapped backbone (worth it from about 20 chunks of one site)")
-    compile_mode: str = setting("default", "of compiling: reduce-overhead records CUDA graphs, for models so small that "
-                                "a GPU waits for its orders", choices=("default", "reduce-overhead"))  # fmt: skip
+    compile_mode: str = setting("default", "of compiling: reduce-overhead records CUDA graphs, for models so small "
+                                "that a GPU waits for its orders", choices=("default", "reduce-overhead"))  # fmt: skip
     checkpoint_every: int = setting(100, "steps between the small checkpoints a killed run resumes from; 0: none",
                                     unit="steps", minimum=0)  # fmt: skip
     threads: int = setting(0, "CPU threads a process may use; 0: torch's own choice", minimum=0)
