@@ -82,7 +82,7 @@ def test_unit_page_by_deep_link_shows_everything(visit: Visit) -> None:
     assert page.locator("#weakest .photo").count() == 5
     page.wait_for_function("[...document.querySelectorAll('#strongest img')].every(image => image.naturalWidth > 0)")
     assert page.locator("img.strip").count() == 1
-    assert "inside the object's box" in page.inner_text(".unit")
+    assert "inside, outside the box\n0.7, 0.1" in page.inner_text(".unit")
     assert page.inner_text("#command").startswith(
         "python -m vitvis.fit steps=40 'units=[blocks.1.mlp:7]' 'seeds=[0]' out="
     )

@@ -12,6 +12,7 @@ from tests.gallery.atlas import made_runs as made
 from vitvis.errors import VitvisError
 from vitvis.gallery.site import Atlas, write_atlas
 from vitvis.gallery.site.charts import ticks
+from vitvis.gallery.site.details import even_bars
 from vitvis.gallery.site.neighbours import nearest_units
 from vitvis.gallery.site.privacy import tidy, without_paths
 from vitvis.runs import read_png_text, save_png
@@ -173,6 +174,18 @@ def test_png_keeps_pixels_and_clean_text(tmp_path: Path) -> None:
     data = save_png(made.pattern(1, 1, "mlp"), {"unit": "a:1", "command": "x out=/home/me/y"})
     (tmp_path / "x.png").write_bytes(without_paths(data))
     assert read_png_text(tmp_path / "x.png") == {"unit": "a:1"}
+
+
+def test_a_histogram_of_uneven_bins_is_drawn_over_even_ones() -> None:
+    counts, edges = [3, 0, 8, 2], [-1.0, -0.5, -0.25, -0.125, 3.0]
+    bars = even_bars(counts, edges, 16)
+    slow = [0.0] * 16
+    for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
+        for bar in range(16):
+            left, right = -1 + bar / 4, -1 + (bar + 1) / 4
+            slow[bar] += count * max(0.0, min(high, right) - max(low, left)) / (high - low)
+    assert bars == pytest.approx(slow, abs=0.006)
+    assert sum(bars) == pytest.approx(13, abs=0.1)
 
 
 def test_nearest_units_share_most_photos() -> None:

@@ -15,7 +15,7 @@ from vitvis.gallery.site import overview, pages, pictures
 from vitvis.gallery.site.commands import Commands
 from vitvis.gallery.site.details import PER_PART, SearchDetails
 from vitvis.gallery.site.evaluations import read_evaluation
-from vitvis.gallery.site.model import Site
+from vitvis.gallery.site.model import Backbone, Site
 from vitvis.gallery.site.output import Output, script
 from vitvis.gallery.site.privacy import tidy_value
 from vitvis.gallery.site.readers import read_backbones, read_runs
@@ -91,10 +91,10 @@ def write_atlas(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         output = Output(partial, max_mb * 1e6)
-        tables = _write_sprites(output, sites, tile, veil)
+        tables = _write_sprites(output, backbones, tile, veil)
         _write_details(output, sites, exemplars=exemplars, paths=paths, veil=veil)
         described = [pages.describe_run(run, veil) for run in runs]
-        sheets = {name: table["sheets"] for name, table in tables.items()}
+        sheets = {name: (table["sheets"], *table["mosaic"]) for name, table in tables.items()}
         pages.write_pages(output, title, runs, described, backbones, evaluations, sheets)
         about = pages.atlas_data(title, tile, described, backbones)
         output.promised = sum(len(script(*item)) for item in [*tables.items(), ("atlas", about)])
@@ -123,16 +123,19 @@ def write_atlas(
     return Atlas(out / "index.html", units, output.size, left_out, photos.left_out)
 
 
-def _write_sprites(output: Output, sites: Sequence[Site], tile: int, veil: _Veil) -> dict[str, dict[str, Any]]:
+def _write_sprites(output: Output, backbones: Sequence[Backbone], tile: int, veil: _Veil) -> dict[str, dict[str, Any]]:
     """Draw the sprites of all sites; return the columns of each by its id."""
     tables = {}
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        for site in sites:
-            sheets = draw_sheets(site.pictures, tile, overview.choose(site), pool)
-            for place, data in enumerate(sheets.files):
-                output.write(f"sprites/{site.id}-{place}.webp", data)
-            output.write(f"sprites/{site.id}.webp", sheets.mosaic)
-            tables[site.id] = site_table(site, sheets, veil)
+        for backbone in backbones:
+            lead = overview.lead_kind(backbone)
+            for site in backbone.sites:
+                chosen = overview.choose(site)
+                sheets = draw_sheets(site.pictures, tile, chosen, pool, column=site.kind == lead)
+                for place, data in enumerate(sheets.files):
+                    output.write(f"sprites/{site.id}-{place}.webp", data)
+                output.write(f"sprites/{site.id}.webp", sheets.mosaic)
+                tables[site.id] = site_table(site, sheets, veil)
     return tables
 
 

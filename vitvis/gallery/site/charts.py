@@ -92,20 +92,23 @@ def bars(title: str, groups: Mapping[str, Mapping[str, tuple[float, float | None
 
     Args:
         title: Names the chart for those who can't see it.
-        groups: `(value, low, high)` of the 95 % interval in percent, by bar, by group.
+        groups: `(value, low, high)` of the 95 % interval in percent, by bar, by group. Bars begin at 0 and share one
+            scale; those whose names agree up to a ` · ` share a colour.
     """
     parts: list[str] = []
     at, left, right = 8, 126, 40
     width = 440
-    scale = (width - left - right) / 100
-    order = list(dict.fromkeys(bar for group in groups.values() for bar in group))
+    highest = max((max(value, high or 0) for group in groups.values() for value, _, high in group.values()), default=0)
+    top = min(100, 10 * math.ceil(highest / 10)) or 100
+    scale = (width - left - right) / top
+    order = list(dict.fromkeys(bar.split(" · ")[0] for group in groups.values() for bar in group))
     for group, items in groups.items():
         parts.append(f'<text class="group" x="0" y="{at + 10}">{escape(group)}</text>')
         at += 18
         for bar, (value, low, high) in items.items():
             parts.append(f'<text x="{left - 8}" y="{at + 9.5}" text-anchor="end">{escape(bar)}</text>')
             length = max(0.5, value * scale)
-            colour = order.index(bar) % 6
+            colour = order.index(bar.split(" · ")[0]) % 6
             parts.append(
                 f'<rect class="bar-shape c{colour}" x="{left}" y="{at}" width="{length:.1f}" height="12" rx="2"/>'
             )

@@ -10,7 +10,7 @@ from vitvis.gallery.site.model import Run, Site
 from vitvis.gallery.site.neighbours import nearest_units
 from vitvis.gallery.site.privacy import tidy
 
-__all__ = ["PER_PART", "SearchDetails", "number"]
+__all__ = ["PER_PART", "SearchDetails", "even_bars", "number"]
 
 #: Units in one file of details.
 PER_PART = 64
@@ -69,7 +69,7 @@ class SearchDetails:
             **{name: number(record.get(name)) for name in ("mean", "std", "positive_share", "count")},
             "inside": number(record.get("inside_mean")),
             "outside": number(record.get("outside_mean")),
-            "hist": [_coarse(counts), number(edges[0]), number(edges[-1])] if len(edges) > 1 else None,
+            "hist": [even_bars(counts, edges), number(edges[0]), number(edges[-1])] if len(edges) > 1 else None,
             "grid": list(own.shape[1:]) if own is not None else None,
             "scale": [number(end) for end in scale] if scale is not None else None,
             "strong": strong,
@@ -111,10 +111,22 @@ def _encode(values: Any, scale: tuple[float, float]) -> str:
     return base64.b64encode((unit * 255 + 0.5).astype(np.uint8).tobytes()).decode()
 
 
-def _coarse(counts: Sequence[int]) -> list[int]:
-    """Join neighbouring bars of a histogram until few enough are left."""
-    step = max(1, -(-len(counts) // _BARS))
-    return [int(sum(counts[start : start + step])) for start in range(0, len(counts), step)]
+def even_bars(counts: Sequence[int], edges: Sequence[float], bars: int = _BARS) -> list[float]:
+    """Return a histogram over bars of one width, from one over bins of any.
+
+    A search's bins are narrow around zero and wide far from it; drawn as they are, a wide one would look like a crowd.
+    The images of a bin are spread evenly over it.
+
+    Args:
+        counts: Images by bin.
+        edges: Their ends, one more than counts, ascending.
+        bars: How many to return.
+    """
+    import numpy as np
+
+    below = np.concatenate([[0], np.cumsum(counts)])
+    ends = np.linspace(edges[0], edges[-1], bars + 1)
+    return [round(float(share), 2) for share in np.diff(np.interp(ends, edges, below))]
 
 
 def _read_images(run: Run) -> dict[int, dict[str, Any]]:

@@ -37,7 +37,7 @@ def read_evaluation(run: Run, veil: Callable[[Any], Any]) -> dict[str, Any] | No
         "rows": rows,
         "charts": _charts(rows, about.get("probe") or "masks"),
         "differences": content.get("differences") or [],
-        "sizes": content.get("by_box_size") or [],
+        "sizes": _by_size(content.get("by_box_size") or []),
     }
 
 
@@ -66,6 +66,21 @@ def _charts(rows: Sequence[Mapping[str, Any]], probe: str) -> list[dict[str, Any
             drawn = charts.bars(f"Top-{metric[-1]} accuracy", bars)
             found.append({"title": title, "note": "lines: 95 % interval", "svg": drawn, "legend": {}})
     return found
+
+
+def _by_size(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return top-1 with a column for each size of the object: `{"sizes": {name: images}, "rows": [...]}`."""
+    sizes: dict[str, int] = {}
+    table: dict[tuple[Any, ...], dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        if row.get("top1") is not None:
+            sizes[row["size"]] = max(sizes.get(row["size"], 0), row.get("n") or 0)
+            table.setdefault((row["model"], row["variant"], row.get("fill")), {})[row["size"]] = row
+    listed = [
+        {"model": model, "variant": variant, "fill": fill, "cells": [cells.get(size) for size in sizes]}
+        for (model, variant, fill), cells in table.items()
+    ]
+    return {"sizes": sizes, "rows": listed} if listed else None
 
 
 def _read_json(path: Path) -> Any:

@@ -8,9 +8,10 @@ from typing import Any
 
 from vitvis.gallery.site import charts
 from vitvis.gallery.site.model import Backbone, Run, Site
+from vitvis.gallery.site.sprites import MOSAIC
 from vitvis.synthesis.summary import selectivity
 
-__all__ = ["choose", "depth_charts", "layers", "record_selectivity", "runs_of"]
+__all__ = ["choose", "depth_charts", "layers", "lead_kind", "record_selectivity", "runs_of"]
 
 #: Order of rows in the strip: what shows features first.
 KINDS = ("mlp", "mlp_pre", "block", "attn", "v", "k", "q", "module", "head")
@@ -24,7 +25,7 @@ def record_selectivity(record: Mapping[str, Any]) -> float | None:
     return selectivity(rank, width) if rank and width else None
 
 
-def choose(site: Site, count: int = 9) -> list[int]:
+def choose(site: Site, count: int = MOSAIC) -> list[int]:
     """Return the tiles that stand for a site: the most selective of its images, in order of index.
 
     Photos stand for a site that has no image.
@@ -37,6 +38,11 @@ def choose(site: Site, count: int = 9) -> list[int]:
     usable = [place for place in range(len(site.keys)) if site.pictures[place].path is not None]
     usable = [place for place in usable if site.pictures[place].record] or usable
     return sorted(sorted(usable, key=order)[:count])
+
+
+def lead_kind(backbone: Backbone) -> str:
+    """Return the kind whose row comes first in the strip and is shown larger than the others."""
+    return min((site.kind for site in backbone.sites), key=_kind_order)
 
 
 def layers(backbone: Backbone) -> tuple[list[int], list[tuple[str, list[Site | None]]]]:

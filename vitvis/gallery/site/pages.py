@@ -71,7 +71,7 @@ def write_pages(
     described: Sequence[dict[str, Any]],
     backbones: Sequence[Backbone],
     evaluations: Sequence[dict[str, Any]],
-    sheets: Mapping[str, int],
+    sheets: Mapping[str, tuple[int, int, int]],
 ) -> None:
     """Write `index.html`, and what it is made to look and act with.
 
@@ -82,7 +82,7 @@ def write_pages(
         described: The same, as `describe_run` has them.
         backbones: Those that have units to show.
         evaluations: What `read_evaluation` returned.
-        sheets: Number of sprite sheets by site.
+        sheets: Number of sprite sheets, width and height of the mosaic, by site.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

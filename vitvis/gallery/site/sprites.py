@@ -12,11 +12,12 @@ from PIL import Image
 
 from vitvis.gallery.site.model import Picture
 
-__all__ = ["COLUMNS", "PER_SHEET", "Sheets", "draw_sheets"]
+__all__ = ["COLUMNS", "MOSAIC", "PER_SHEET", "Sheets", "draw_mosaic", "draw_sheets"]
 
 COLUMNS = 16
 PER_SHEET = COLUMNS * COLUMNS
-MOSAIC = 3
+MOSAIC = 4
+_MOSAIC_WIDTH, _MOSAIC_GAP = 192, 4
 _EMPTY = (30, 32, 38)
 
 
@@ -28,23 +29,28 @@ class Sheets:
         files: The sheets, as WebP.
         colours: Mean colour of each picture as `rrggbb`: what a tile shows until its sheet is there.
         sizes: Width and height of each picture; (0, 0) where it is missing.
-        mosaic: The chosen pictures in a square, as WebP.
+        mosaic: The chosen pictures in a square or a column, as WebP.
+        mosaic_size: Its width and height.
     """
 
     files: list[bytes] = field(default_factory=list)
     colours: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     mosaic: bytes = b""
+    mosaic_size: tuple[int, int] = (1, 1)
 
 
-def draw_sheets(pictures: Sequence[Picture], tile: int, chosen: Sequence[int], pool: ThreadPoolExecutor) -> Sheets:
+def draw_sheets(
+    pictures: Sequence[Picture], tile: int, chosen: Sequence[int], pool: ThreadPoolExecutor, *, column: bool = False
+) -> Sheets:
     """Draw all pictures of a site.
 
     Args:
         pictures: In the order of their places: sheet `i // 256`, row and column of `i % 256` on 16 x 16.
         tile: Side of a sprite in px.
-        chosen: Up to nine pictures for the mosaic.
+        chosen: Up to four pictures for the mosaic.
         pool: Threads; decoding and resizing happen in them.
+        column: Whether the mosaic is a column, which shows them larger; else a square.
     """
     sheets = Sheets()
     kept: dict[int, Image.Image] = {}
@@ -62,7 +68,8 @@ def draw_sheets(pictures: Sequence[Picture], tile: int, chosen: Sequence[int], p
             if start + place in chosen:
                 kept[start + place] = sprite
         sheets.files.append(_webp(sheet))
-    sheets.mosaic = _mosaic([kept[place] for place in chosen if place in kept], min(tile, 72))
+    mosaic = draw_mosaic([kept[place] for place in chosen if place in kept], column=column)
+    sheets.mosaic, sheets.mosaic_size = _webp(mosaic), mosaic.size
     return sheets
 
 
@@ -87,14 +94,17 @@ def _mean(sprite: Image.Image) -> tuple[int, int, int]:
     return sprite.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))  # type: ignore[return-value]
 
 
-def _mosaic(sprites: Sequence[Image.Image], side: int) -> bytes:
-    columns = MOSAIC if len(sprites) > 4 else 2 if len(sprites) > 1 else 1
-    cell = side * MOSAIC // columns
-    canvas = Image.new("RGB", (cell * columns, cell * columns), _EMPTY)
-    for place, sprite in enumerate(sprites[: columns * columns]):
-        corner = (place % columns * cell, place // columns * cell)
+def draw_mosaic(sprites: Sequence[Image.Image], *, column: bool) -> Image.Image:
+    """Return sprites one below the other (`column`), or four, else one, in a square; RGBA, 192 px wide."""
+    columns = 1 if column or len(sprites) < MOSAIC else 2
+    shown = sprites[:MOSAIC] if column or columns > 1 else sprites[:1]
+    cell = (_MOSAIC_WIDTH - (columns - 1) * _MOSAIC_GAP) // columns
+    rows = max(1, -(-len(shown) // columns))
+    canvas = Image.new("RGBA", (_MOSAIC_WIDTH, rows * (cell + _MOSAIC_GAP) - _MOSAIC_GAP))  # gaps let the page through
+    for place, sprite in enumerate(shown):
+        corner = (place % columns * (cell + _MOSAIC_GAP), place // columns * (cell + _MOSAIC_GAP))
         canvas.paste(sprite.resize((cell, cell), Image.Resampling.BICUBIC), corner)
-    return _webp(canvas)
+    return canvas
 
 
 def _webp(image: Image.Image, quality: int = 82) -> bytes:

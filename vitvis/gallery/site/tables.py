@@ -46,6 +46,7 @@ def site_table(site: Site, sheets: Sheets, veil: Callable[[Any], Any]) -> dict[s
         "colour": sheets.colours,
         "size": sheets.sizes,
         "sheets": len(sheets.files),
+        "mosaic": sheets.mosaic_size,
         "file": [None] * len(pictures),
         "strip": [None] * len(pictures),
     }

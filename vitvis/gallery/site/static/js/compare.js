@@ -19,7 +19,7 @@ const compareView = async (root, backboneId, siteName, query) => {
     for (const run of runs) row(site, backbone, run, runLabel(atlas.runs[run], varied));
     if (!rows.length) row(site, backbone, null, ["strongest photo"]);
   }
-  if (mode === "kinds") for (const other of others((item) => item.depth === site.depth)) row(other, backbone, null, [other.kind, other.name]);
+  if (mode === "kinds") for (const other of others((item) => item.depth === site.depth).sort(byKind)) row(other, backbone, null, [other.kind, other.name]);
   if (mode === "depth") for (const other of others((item) => item.kind === site.kind)) row(other, backbone, null, [`depth ${other.depth}`, other.name]);
   if (mode === "backbones") for (const owner of atlas.backbones) { const other = owner.sites.find((item) => item.name === site.name); if (other) row(other, owner, null, [owner.id, other.name]); }
   const tables = await Promise.all(rows.map(({ site: other }) => load(other.id)));
@@ -38,7 +38,7 @@ const compareView = async (root, backboneId, siteName, query) => {
     const value = status === "ok" ? show(data.activation[place]) : status;
     return h("td", {}, h("a", { href: link(owner.id, other.name, key) + (number ? `?picture=${number}` : ""), "aria-label": `${data.addresses[unit]}, ${label.join(", ")}` },
       h("span", { class: "sprite", style: spriteStyle(other, data, place, side) }),
-      h("span", { class: "sub pair" }, h("span", {}, own ? key : ""), h("span", {}, value))));
+      h("span", { class: "sub pair" }, h("span", {}, own ? key : ""), h("span", { class: status === "ok" || status === "photo" ? null : "problem" }, value))));
   };
   const cells = (at) => (own ? mostRuns(tables[at], COLUMNS_SHOWN).map((unit) => tables[at].keys[unit]) : keys).map((key) => cell(at, key));
   root.replaceChildren(
@@ -55,6 +55,8 @@ const compareView = async (root, backboneId, siteName, query) => {
       h("tbody", {}, rows.map(({ label, site: other, owner }, at) => h("tr", {},
         h("th", { scope: "row" }, h("a", { href: link(owner.id, other.name) }, label[0]), label.slice(1).map((line) => h("span", { class: "sub" }, line))), cells(at)))))));
 };
+const KINDS = ["mlp", "mlp_pre", "block", "attn", "v", "k", "q", "module", "head"];  // what shows features first, as on the index
+const byKind = (a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind);
 const mostCompared = (backbone) => backbone.sites.reduce((best, site) => (site.runs.length > best.runs.length ? site : best));
 const mostRuns = (table, number) => {  // units with images of most runs, in order of index
   const runs = (unit) => new Set(picturesOf(table)[unit].filter((place) => table.status[place] !== "photo").map((place) => table.run[place])).size;

@@ -16,7 +16,7 @@ const exemplars = (search, toggle, several) => {
       !isHere(search, photo) ? h("span", { class: "nothing" }, "no thumbnail")
         : h("img", { loading: "lazy", src: thumb(search, photo), alt: photo.l ? `Photo ${photo.i}: ${photo.l}` : `Photo ${photo.i}` }),
       photo.m && isHere(search, photo) ? heat(photo.m, search.grid) : null),
-    h("figcaption", {}, h("b", {}, show(photo.a)), photo.l ? h("span", {}, photo.l) : null, photo.k ? h("span", {}, photo.k) : null))));
+    h("figcaption", {}, h("b", {}, show(photo.a)), photo.l ? h("span", { title: photo.l }, photo.l) : null, photo.k ? h("span", {}, photo.k) : null))));
   return h("div", { class: "search" },
     h("div", { class: "head2" }, h("h2", {}, `Strongest photos${several ? ` in ${run.name}` : ""}`),
       mapped ? h("button", { type: "button", class: "toggle", "aria-pressed": String(recall("overlay") === "1"), onclick: toggle }, "Patch maps") : null),
@@ -41,7 +41,7 @@ const heat = (text, [rows, columns]) => {
 const histogram = (search) => {
   const [counts, low, high] = search.hist, top = Math.max(...counts, 1), width = 460, height = 96, head = 16;
   const bars = counts.map((count, place) => {
-    const tall = count ? Math.max(1, (Math.log1p(count) / Math.log1p(top)) * height) : 0;
+    const tall = count >= 0.05 ? Math.max(1, (Math.log1p(count) / Math.log1p(top)) * height) : 0;
     return svg("rect", { x: (place / counts.length) * width, width: Math.max(1, width / counts.length - 1), y: head + height - tall, height: tall });
   });
   const text = (x, y, anchor, value) => svg("text", { x, y, "text-anchor": anchor }, value);

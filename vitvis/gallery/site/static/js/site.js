@@ -45,7 +45,7 @@ const siteView = async (root, backboneId, siteName, query) => {
     show: ["ok", "optimised", "photo", "dead", "failed"].includes(query.get("show")) ? query.get("show") : "all",
     run: query.has("run") && site.runs.includes(+query.get("run")) ? +query.get("run") : null,
   };
-  let wanted = Math.min(192, Math.max(40, +(recall("tile") ?? 0) || (innerWidth < 760 ? 76 : 96)));
+  let wanted = Math.min(192, Math.max(40, +(recall("tile") ?? 0) || (innerWidth < 760 ? 76 : table.keys.length <= 48 ? 148 : 96)));
   let order, side = wanted, columns = 1, first = -1, last = -1, focused = 0;
   const tiles = new Map();
   const grid = h("div", { class: "grid", role: "list", "aria-label": `Units of ${siteName}` });

@@ -95,9 +95,8 @@ const imageFacts = (site, table, place, search) => {
   const value = table.activation[place], best = search?.strong[0]?.a;
   return facts([
     table.status[place] !== "ok" && ["status", table.status[place]],
-    ["activation", show(value)],
-    table.activation_start[place] !== null && ["at the start", show(table.activation_start[place])],
-    value > 0 && best > 0 && ["of the strongest photo's", `${show(value / best, 2)} ×`],
+    ["activation", `${show(value)}${table.activation_start[place] === null ? "" : ` from ${show(table.activation_start[place], 2)}`}`],
+    value > 0 && best > 0 && ["against the strongest photo", `${show(value / best, 2)} ×`],
     ["strongest tenth of tokens", show(table.activation_peak[place])],
     table.rank[place] !== null && ["rank at the site", `${show(table.rank[place], 6)} of ${site.width || "?"}`],
     ["selectivity", show(table.selectivity[place])],
@@ -112,8 +111,7 @@ const photoFacts = (table, unit, search) => [
     search && ["strongest", show(table.strongest[unit])],
     search && ["mean ± deviation", `${show(search.mean, 2)} ± ${show(search.std, 2)}`],
     search && ["positive", percent(search.positive_share)],
-    search && search.inside !== null && ["inside the object's box", show(search.inside)],
-    search && search.outside !== null && ["outside of it", show(search.outside)],
+    search && search.inside !== null && ["inside, outside the box", `${show(search.inside, 2)}, ${show(search.outside, 2)}`],
     table.concept[unit] !== null && ["concept score", show(table.concept[unit])],
     table.words[unit].length > 0 && ["words", table.words[unit].join(", "), true],
   ]),
