@@ -32,6 +32,13 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"13 sites, {12 * 768 + 1000:,} units" in printed
 
 
+def test_nothing_is_cut_off_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe has 80 columns by convention; a name with an ellipsis in it can't be pasted into `units=`."""
+    assert run_main(main, ["model=swin_tiny_patch4_window7_224", "units=layers.*.blocks.*.mlp_pre:0-3"]) == 0
+    printed = capsys.readouterr().out
+    assert "layers.3.blocks.1.mlp_pre" in printed and "56x56" in printed and "…" not in printed
+
+
 def test_json_and_csv_hold_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_main(main, ["model=resnet18", "image_size=64", "format=json"]) == 0
     content = json.loads(capsys.readouterr().out)

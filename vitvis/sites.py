@@ -90,6 +90,9 @@ def print_rows(rows: list[dict[str, Any]], backbone: Backbone, style: str) -> No
         for row in rows:
             table.add_row(*("" if value is None else str(value) for value in row.values()))
         console = Console()
+        needed = Console(width=1000).measure(table).maximum
+        if needed > console.width:  # a pipe says 80 columns, and a name that is cut off can't be copied
+            console = Console(width=needed)
         console.print(table)
         console.print(f"{len(rows)} sites, {total:,} units", highlight=False)
 
