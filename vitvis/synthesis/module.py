@@ -21,6 +21,7 @@ from .compile import compiled_blocks
 from .images import PARAMETERIZATIONS, make_image
 from .measure import describe, measure_firing
 from .objective import Objective
+from .patches import as_products, patch_convolutions
 from .recipe import read_settings
 from .regularizers import chosen_regularizers
 from .schedule import rate_factor
@@ -66,6 +67,7 @@ class ActivationMaximization(LightningModule):
         self._objective: Objective | None = None
         self._shortcuts: dict[str, Shortcut | None] = {}
         self._fused = fused_attentions(backbone)
+        self._patches = patch_convolutions(backbone)
         self._failed = torch.zeros(1, dtype=torch.bool)
         self._before: list[float | None] = []
         self._pending: dict[str, Any] | None = None
@@ -165,7 +167,7 @@ class ActivationMaximization(LightningModule):
         site = self._objective.site_at(progress)
         shortcut = self._shortcut(site)
         read = site if shortcut is None else shortcut.site
-        with fitting_attention(self._fused), Tap(self.backbone, [read]) as tap:
+        with fitting_attention(self._fused), as_products(self._patches), Tap(self.backbone, [read]) as tap:
             found = tap(copies)[read.name]
         with torch.autocast(self.device.type, enabled=False):
             if shortcut is None:
