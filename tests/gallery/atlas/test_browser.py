@@ -155,7 +155,7 @@ def test_without_javascript_there_are_layers_charts_tables_and_all_sheets(browse
     page = context.new_page()
     page.goto(atlas.path.as_uri())
     assert page.locator("a.cell img").count() == 8
-    assert page.locator("svg.chart").count() == 3 * 4 + 2  # three recipes, the evaluation
+    assert page.locator("svg.chart").count() == 2 * 4 + 2  # two recipes that reach three depths, the evaluation
     assert "normalised top-5" in page.inner_text("main")
     assert page.locator("noscript img.sheet, img.sheet").count() >= 8
     context.close()
@@ -184,3 +184,25 @@ def test_a_long_site_scrolls_without_blanks(browser, tmp_path: Path) -> None:
         assert len(positions) < 400  # only those near the window exist
     assert visitor.complaints == []
     context.close()
+
+
+def test_an_evaluation_alone_is_the_first_page(browser, runs: list[Path], tmp_path: Path) -> None:
+    done = write_atlas([runs[3]], tmp_path / "atlas")
+    context = browser.new_context()
+    visitor = Visit(context.new_page(), done.path)
+    visitor.page.goto(done.path.as_uri())
+    visitor.page.wait_for_selector('[data-view="evaluation"][data-ready]:not([hidden])')
+    assert "31.59" in visitor.page.inner_text("main")
+    assert visitor.complaints == []
+    context.close()
+
+
+def test_compare_shows_units_of_each_site_unless_some_are_named(visit: Visit) -> None:
+    page = visit.open("#/compare/made_vit/blocks.1.mlp?by=depth")
+    rows = page.locator(".compare tbody tr")
+    assert rows.count() == 4
+    assert rows.nth(0).locator(".pair span:first-child").all_inner_texts() == [str(unit) for unit in range(10)]
+    page.fill("#units", "7,2")
+    page.press("#units", "Enter")
+    visit.arrive("#/compare/made_vit/blocks.1.mlp?by=depth&units=7%2C2")
+    assert page.locator(".compare thead th").all_inner_texts() == ["", "7", "2"]

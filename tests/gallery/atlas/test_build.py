@@ -107,7 +107,7 @@ def test_charts_do_not_mix_recipes(tmp_path: Path) -> None:
     from vitvis.gallery.site.overview import depth_charts
     from vitvis.gallery.site.readers import read_backbones, read_runs
 
-    options = dict(depths=2, units=6, seeds=(0,), strips=False)
+    options = dict(depths=3, units=6, seeds=(0,), strips=False)
     runs = [
         made.write_fit(tmp_path / "a", kinds=("mlp",), **options),
         made.write_fit(tmp_path / "b", kinds=("mlp",), tv=0.7, **options),

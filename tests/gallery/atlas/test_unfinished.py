@@ -23,7 +23,7 @@ def whole(tmp_path: Path) -> Path:
 
 def row_of(page: str, run: str) -> str:
     rows = re.findall(r"<tr>.*?</tr>", page, re.DOTALL)
-    return next(row for row in rows if f"<td>{run}</td>" in row)
+    return next(row for row in rows if re.match(rf"<tr><td>(<a[^>]*>)?{re.escape(run)}<", row))
 
 
 def test_a_run_that_has_just_begun_is_listed(whole: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def depth_charts(backbone: Backbone) -> list[dict[str, Any]]:
     """Return the charts over depth of a backbone's fits, a group for each recipe: images of two do not mix.
 
     Each group is `{"runs": [...], "recipe", "charts": [{"title", "note", "svg", "kinds"}]}`, in order of the runs; a
-    recipe that reaches one depth only has none.
+    recipe that reaches fewer than three depths has none.
     """
     groups: dict[tuple[str, str], tuple[dict[str, Run], _Table]] = {}
     for site in backbone.sites:
@@ -72,7 +72,7 @@ def depth_charts(backbone: Backbone) -> list[dict[str, Any]]:
                 table.setdefault(site.kind, {}).setdefault(site.depth, []).append(picture.record)
     found = []
     for (recipe, _), (runs, table) in groups.items():
-        if len({depth for depths in table.values() for depth in depths}) > 1:
+        if len({depth for depths in table.values() for depth in depths}) > 2:
             ordered = sorted(runs.values(), key=lambda run: run.number)
             found.append({"runs": ordered, "recipe": recipe, "charts": _charts(table)})
     return sorted(found, key=lambda group: group["runs"][0].number)

@@ -14,7 +14,7 @@ const route = async () => {
   const decode = (part) => { try { return decodeURIComponent(part); } catch { return part; } };
   const parts = path.split("/").filter(Boolean).map(decode), query = new URLSearchParams(search);
   const isCompare = parts[0] === "compare" && !findBackbone("compare");
-  const view = !parts.length ? "index" : isCompare ? "compare" : parts[0] === "evaluation" && !findBackbone("evaluation") ? "evaluation" : parts.length === 1 ? "index" : parts.length === 2 ? "site" : "unit";
+  const view = !parts.length ? (atlas.backbones.length ? "index" : "evaluation") : isCompare ? "compare" : parts[0] === "evaluation" && !findBackbone("evaluation") ? "evaluation" : parts.length === 1 ? "index" : parts.length === 2 ? "site" : "unit";
   const mine = ++turn;
   bound.splice(0).forEach((undo) => undo());
   const old = $(`[data-view="${view}"]`);
