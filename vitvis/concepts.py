@@ -32,8 +32,12 @@ def _main(argv: list[str]) -> int:
                      examples=EXAMPLES)  # fmt: skip
     if not settings.run:
         raise VitvisError("give the folder of a run: python -m vitvis.concepts run=out/SEARCH")
+    import logging
+
     from vitvis.semantics.run import find_concepts
 
+    logging.basicConfig(format="vitvis: %(message)s", level=logging.WARNING)
+    logging.getLogger("vitvis").setLevel(logging.INFO)
     done = find_concepts(settings)
     print(f"{'backbone':<32}{'site':<20}{'units':>6}{'score':>9}{'median':>9}{'above 0':>9}")
     for row in (row for concepts in done for row in concepts.table):

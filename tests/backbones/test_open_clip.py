@@ -60,7 +60,22 @@ def test_text_is_what_encode_text_says() -> None:
     wanted = model.encode_text(open_clip.get_tokenizer("ViT-B-32")(texts), normalize=True)
     assert backbone.language is not None
     torch.testing.assert_close(backbone.language.encode_text(texts, batch=1), wanted)
+    long = [*texts, " ".join(["word"] * 100), ""]  # cut off at 77 tokens, and nothing but begin and end
+    wanted = model.encode_text(open_clip.get_tokenizer("ViT-B-32")(long), normalize=True)
+    torch.testing.assert_close(backbone.language.encode_text(long), wanted)
     assert not any("text" in name or name.startswith("token_embedding") for name, _ in backbone.named_parameters())
+
+
+def test_padding_is_not_computed() -> None:
+    """`a photo of dog` is six tokens with begin and end; the model itself is left as it was."""
+    model, backbone = small()
+    seen: list[tuple[int, ...]] = []
+    hook = model.transformer.register_forward_pre_hook(lambda module, args: seen.append(tuple(args[0].shape)))
+    assert backbone.language is not None
+    backbone.language.encode_text(["a photo of dog", "dog"])
+    hook.remove()
+    assert seen == [(2, 6, 32)]
+    assert model.positional_embedding.shape == (77, 32) and model.attn_mask.shape == (77, 77)
 
 
 def test_prompts_are_cosines(tmp_path: Path) -> None:

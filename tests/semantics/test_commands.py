@@ -128,6 +128,8 @@ def test_several_runs_share_one_table_and_both_spaces(
     assert told["clip"]["language"] == told["vit"]["language"] and told["clip"]["look"] == told["vit"]["look"]
     assert told["vit"]["language"]["name"] == clip.name and told["vit"]["look"]["name"] == "vitvis_vit"
     together = rows_of(runs["vit"])
+    assert concepts.main([f"run=[{runs['clip']},{runs['vit']}]", *words, f"fit={runs['fit']}"]) == 0
+    assert rows_of(runs["vit"]) == together  # the images are of another model's units with the same addresses
     assert concepts.main([f"run={runs['vit']}", *words, f"language={clip.name}", f"language_weights={clip.file}"]) == 0
     assert rows_of(runs["vit"]) == together
 
@@ -175,7 +177,11 @@ def test_a_fit_alone_has_words_and_no_score(runs: dict[str, Path]) -> None:
         ("run=clip vocabulary=nothing.txt", "vocabulary=nothing.txt"),
         ("run=clip look=vitvis_vot", "did you mean 'vitvis_vit'"),
         ("run=clip language=open_clip:vitvis-tny language_weights=none", "did you mean 'vitvis-tiny'"),
-        ("run=clip fit=vit", "images of 0 of these units"),
+        ("run=clip fit=vit", "is a run of search; give a run of vitvis.fit"),
+        (
+            "run=vit fit=fit language=open_clip:vitvis-tiny language_weights=none",
+            "none of the searches is of that model",
+        ),
         ("run=clip language_weights=none", "not the weights of the run's own"),
         ("run=bare", "thumbs=strongest"),
     ],

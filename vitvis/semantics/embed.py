@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def embed_words(language: Language, words: Sequence[str], cache: Path) -> Floats
     file = cache / f"words-{_digest(language.weights_id, *TEMPLATES, *words)}.npy"
     if file.is_file():
         return np.load(file)
+    logging.getLogger("vitvis").info("embedding %d words, once for this vocabulary", len(words))
     total = sum(language.encode_text([template.format(word) for word in words]).numpy() for template in TEMPLATES)
     return _remember(file, (total / np.linalg.norm(total, axis=1, keepdims=True)).astype(np.float32))
 
@@ -70,6 +72,7 @@ def embed_pictures(
     if not look and "head" not in backbone.sites or look and not blocks:
         raise VitvisError(f"{backbone.name} has no {'block' if look else 'embedding'} to read features from")
     site = blocks[-1] if look else backbone.site("head")
+    logging.getLogger("vitvis").info("embedding %d pictures with %s", len(files), backbone.name)
     transform, paths, parts = backbone.transform(), list(files.values()), []
     device = backbone.mean.device
     with Tap(backbone, [site]) as tap:

@@ -55,10 +55,37 @@ def find_concepts(settings: ConceptsSettings) -> list[Concepts]:
     for path, manifest in runs:
         if manifest["kind"] not in ("search", "fit"):
             raise VitvisError(f"{path}: is a run of {manifest['kind']}; words need a run of search or fit")
+    fit = _fit(settings, runs)
     language = _language(settings, [manifest for _, manifest in runs])
     searched = any(manifest["kind"] == "search" for _, manifest in runs)
     look = load_backbone(settings.look, settings.look_weights) if searched else None
-    return [_one(path, manifest["kind"], words, language, look, settings) for path, manifest in runs]
+    done = []
+    for path, manifest in runs:
+        own = path if manifest["kind"] == "fit" else fit[1] if fit and fit[0] == _weights_of(manifest) else None
+        done.append(_one(path, manifest["kind"], own, words, language, look, settings))
+    return done
+
+
+def _weights_of(manifest: dict[str, Any]) -> tuple[str, str]:
+    return str(manifest["backbone"]["name"]), str(manifest["backbone"]["weights_id"])
+
+
+def _fit(
+    settings: ConceptsSettings, runs: Sequence[tuple[Path, dict[str, Any]]]
+) -> tuple[tuple[str, str], Path] | None:
+    """Return the model of `fit=` and its folder: its images belong to searches of that very model."""
+    if settings.fit is None:
+        return None
+    path = Path(settings.fit)
+    manifest = read_manifest(path)
+    if manifest["kind"] != "fit":
+        raise VitvisError(f"fit={path}: is a run of {manifest['kind']}; give a run of vitvis.fit")
+    model = _weights_of(manifest)
+    if not any(other["kind"] == "search" and _weights_of(other) == model for _, other in runs):
+        raise VitvisError(
+            f"fit={path}: has images of {model[0]} ({model[1]}), and none of the searches is of that model"
+        )
+    return model, path
 
 
 def _language(settings: ConceptsSettings, manifests: Sequence[dict[str, Any]]) -> Backbone:
@@ -84,7 +111,13 @@ def _language(settings: ConceptsSettings, manifests: Sequence[dict[str, Any]]) -
 
 
 def _one(
-    path: Path, kind: str, words: list[str], language: Backbone, look: Backbone | None, settings: ConceptsSettings
+    path: Path,
+    kind: str,
+    fit: Path | None,
+    words: list[str],
+    language: Backbone,
+    look: Backbone | None,
+    settings: ConceptsSettings,
 ) -> Concepts:
     records = [record for record in read_records(path) if record.get("status", "ok") == "ok"]
     if not records:
@@ -92,7 +125,6 @@ def _one(
     units = list({record["address"]: record for record in records}.values())
     cache = path / FOLDER / "cache"
     assert language.language is not None
-    table = embed_words(language.language, words, cache)
     vectors: list[Floats] = []
     scores = None
     exemplars = np.full((len(units), 1), -1)
@@ -102,10 +134,9 @@ def _one(
         seen = embed_pictures(look, files, cache, look=True, batch=settings.batch_size)
         vectors.append(unit_vectors(meaning, exemplars))
         scores = concept_score(meaning, seen, exemplars, settings.seed)
-    fit = path if kind == "fit" else Path(settings.fit) if settings.fit else None
     if fit is not None:
         vectors.append(_optimised(fit, units, language, cache, settings.batch_size))
-    ranking = rank_words(vectors, table, settings.words)
+    ranking = rank_words(vectors, embed_words(language.language, words, cache), settings.words)
     rows = []
     for place, unit in enumerate(units):
         best = zip(ranking.words[place].tolist(), ranking.similarity[place].tolist(), strict=True)
