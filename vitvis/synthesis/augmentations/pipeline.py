@@ -86,7 +86,9 @@ class Augmentations:
 
 def _move(value: Tensor, device: torch.device) -> Tensor:
     """Send numbers to a device; from pinned memory, or a GPU would be waited for first."""
-    return value.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else value.to(device)
+    if device.type != "cuda":
+        return value.to(device)
+    return value.contiguous().pin_memory().to(device, non_blocking=True)
 
 
 def make_augmentations(settings: AugmentSettings, copies: int, depth: float = 1.0) -> Augmentations:
