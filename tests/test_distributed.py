@@ -125,3 +125,25 @@ def test_ranks_keep_their_own_numbers_when_they_predict(tmp_path, root):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "ranks" / "0").read_text() == "0 False\n" * 2
     assert (tmp_path / "ranks" / "1").read_text() == "1 False\n" * 3
+
+
+def test_ranks_end_when_the_one_that_started_them_is_killed(tmp_path, root):
+    """Rank 0 dies once rank 1 has begun; rank 1 is then on its way to a meeting that won't take place."""
+    (tmp_path / "main.py").write_text(
+        PREDICT.replace("batch, index):", "batch, index):\n        self.meet_or_die()").replace(
+            "    def predict_dataloader", r"""
+    def meet_or_die(self):
+        pipe = f"{sys.argv[1]}/pipe"
+        if self.trainer.global_rank == 0:
+            open(pipe).read()  # until rank 1 is here
+            os.kill(os.getpid(), 9)
+        open(pipe, "w").close()
+        self.trainer.strategy.meet()
+    def predict_dataloader""")
+    )  # fmt: skip
+    os.mkfifo(tmp_path / "pipe")
+    command = [sys.executable, str(tmp_path / "main.py"), str(tmp_path)]
+    # returns when nobody holds the pipes of the output any more
+    done = subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True,
+                          text=True, timeout=300)  # fmt: skip
+    assert done.returncode == -9, done.stderr

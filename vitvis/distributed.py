@@ -8,6 +8,8 @@ SIGTERM flag on every step. Hence a strategy that wraps nothing and joins a grou
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -15,7 +17,7 @@ from typing import Any, TypeVar
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.seed import reset_seed
-from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
 from pytorch_lightning.trainer.states import TrainerFn
 
@@ -37,6 +39,8 @@ class IndependentStrategy(DDPStrategy):
         """Learn the ranks; join no process group."""
         reset_seed()
         self.set_world_ranks()
+        if isinstance(self.cluster_environment, LightningEnvironment) and self.local_rank > 0:
+            threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
     def setup(self, trainer: pl.Trainer) -> None:
         """Bring the module to its device; outside of fitting DDP would send rank 0's tensors to all ranks here."""
@@ -67,6 +71,17 @@ class IndependentStrategy(DDPStrategy):
             torch.distributed.barrier()
         finally:
             torch.distributed.destroy_process_group()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone.
+
+    Rank 0 starts the others. When it fails or is killed, nobody will meet them; and a rank that goes on would work in
+    the same folder as the next attempt. What it has written is whole.
+    """
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def register() -> str:

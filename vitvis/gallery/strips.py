@@ -17,6 +17,7 @@ __all__ = ["SIDE", "colour_map", "fit", "overlay", "scale_of", "sheet", "strip"]
 #: Height of a picture in a strip, in pixels.
 SIDE = 112
 _GAP = 4
+_SPACE = 12  # between columns of a sheet
 _CAPTION = 16
 _PAPER = (255, 255, 255)
 _INK = (40, 40, 40)
@@ -114,7 +115,7 @@ def strip(
 
 
 def sheet(strips: Sequence[Image.Image], *, columns: int = 2, title: str = "") -> Image.Image:
-    """Lay strips out in columns below a title.
+    """Lay strips out below a title, down one column after the other.
 
     Raises:
         ValueError: there are none.
@@ -122,14 +123,17 @@ def sheet(strips: Sequence[Image.Image], *, columns: int = 2, title: str = "") -
     if not strips:
         raise ValueError("a sheet needs at least one strip")
     columns = min(columns, len(strips))
-    width, height = max(item.width for item in strips), max(item.height for item in strips)
     rows = -(-len(strips) // columns)
+    blocks = [strips[first : first + rows] for first in range(0, len(strips), rows)]
+    widths = [max(item.width for item in block) + _SPACE for block in blocks]
+    height = max(item.height for item in strips) + _GAP
     top = 26 if title else _GAP
-    canvas = Image.new("RGB", (columns * (width + 12) + _GAP, top + rows * (height + _GAP)), _PAPER)
+    canvas = Image.new("RGB", (sum(widths) + _GAP, top + rows * height), _PAPER)
     if title:
         ImageDraw.Draw(canvas).text((_GAP * 2, 5), title, fill=_INK, font=_font(14))
-    for number, item in enumerate(strips):
-        canvas.paste(item, (_GAP + number // rows * (width + 12), top + number % rows * (height + _GAP)))
+    for number, block in enumerate(blocks):
+        for row, item in enumerate(block):
+            canvas.paste(item, (_GAP + sum(widths[:number]), top + row * height))
     return canvas
 
 
