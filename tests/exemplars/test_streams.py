@@ -14,7 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.exemplars.test_engine import tiny_backbone
+from vitvis.config.core import merge
+from vitvis.config.search import SearchSettings
 from vitvis.errors import VitvisError
+from vitvis.exemplars import engine, read_search
 from vitvis.exemplars.loading import make_loader
 from vitvis.exemplars.sources import BrokenImage, Source, open_source
 from vitvis.exemplars.streams import TimmStream
@@ -130,6 +134,35 @@ def test_loader_resumes_in_the_middle_of_a_stream_and_lists_the_broken(shards: P
     batches = list(make_loader(source, transform, batch_size=4, workers=workers, skip=3))
     assert [sample.item.key for batch in batches for sample in batch.broken] == ["005"]
     assert sum(batch.consumed for batch in batches) == TOTAL - 3
+
+
+@needs_webdataset
+def test_search_of_shards_is_the_search_of_their_files(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "load_backbone", lambda *args, **kwargs: tiny_backbone())
+    (tmp_path / "files").mkdir()
+    for number in range(TOTAL):
+        data = b"no image" if number == 5 else _png(number)
+        (tmp_path / "files" / f"{number:03}.png").write_bytes(data)
+    runs = []
+    for place, data in enumerate((f"wds/{shards}", f"folder:{tmp_path / 'files'}")):
+        out = engine.search(merge(SearchSettings, [
+            f"data={data}", "split=val-{0000..0002}.tar", "units=blocks.1.mlp:0-7", "k=4", "sample=10", "per_decile=1",
+            "trainer.accelerator=cpu", "trainer.progress=none", f"workers={1 - place}", "batch_size=5",
+            f"out={tmp_path / str(place)}",
+        ]))  # fmt: skip
+        runs.append(read_search(out))
+    stream, files = runs
+    for left, right in zip(stream.records, files.records, strict=True):
+        for name in ("strongest_index", "weakest_index", "strongest_token", "decile_index", "hist_counts", "count"):
+            assert left[name] == right[name], name
+    assert np.array_equal(stream.maps("blocks.1.mlp"), files.maps("blocks.1.mlp"))
+    assert "005,can't be decoded" in (stream.path / "skipped.csv").read_text()
+    assert {f"{row['key']}.png" for row in stream.images.values()} == {row["key"] for row in files.images.values()}
+    for path in (stream.path / "strips").rglob("*.png"):  # thumbnails and strips from the second look at the stream
+        assert path.read_bytes() == (files.path / path.relative_to(stream.path)).read_bytes()
+    assert len(list((stream.path / "strips").rglob("*.png"))) == 8
 
 
 @needs_webdataset
