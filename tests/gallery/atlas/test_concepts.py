@@ -55,6 +55,16 @@ def test_units_are_found_by_word(browser, run: Path, tmp_path: Path) -> None:
     page = visit.open(f"{route}/7")
     facts = page.inner_text(".facts")
     assert "<b>dog</b>, music hall" in facts and "-0.25" in facts.replace("\N{MINUS SIGN}", "-")
+    page = visit.open()
+    page.click("text=Find units by word")
+    visit.arrive(f"#/find/{made.BACKBONE}")
+    page.fill("#find", "Music")
+    page.press("#find", "Enter")
+    visit.arrive(f"#/find/{made.BACKBONE}?word=Music")
+    assert page.inner_text('[data-view="find"] .count') == "2 units"
+    shown = page.locator(".found a").evaluate_all("all => all.map(one => one.textContent)")
+    assert shown == [f"{SITE}:3music", f"{SITE}:7music hall"]  # best word first
+    page.click(".found a >> nth=1")
+    visit.arrive(f"{route}/7")
     assert visit.complaints == []
-    page.screenshot(path=str(tmp_path / "unit.png"))
     context.close()

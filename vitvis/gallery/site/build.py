@@ -95,8 +95,9 @@ def write_atlas(
         _write_details(output, sites, exemplars=exemplars, paths=paths, veil=veil)
         described = [pages.describe_run(run, veil) for run in runs]
         sheets = {name: (table["sheets"], *table["mosaic"]) for name, table in tables.items()}
-        pages.write_pages(output, title, runs, described, backbones, evaluations, sheets)
-        about = pages.atlas_data(title, tile, described, backbones)
+        worded = {name for name, table in tables.items() if any(table["words"])}
+        pages.write_pages(output, title, runs, described, backbones, evaluations, sheets, worded)
+        about = pages.atlas_data(title, tile, described, backbones, worded)
         output.promised = sum(len(script(*item)) for item in [*tables.items(), ("atlas", about)])
         wanted = pictures.rank_photos(sites, exemplars)
         output.promised += pictures.names_bytes(sites, wanted)

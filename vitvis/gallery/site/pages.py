@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ __all__ = ["MARK", "atlas_data", "describe_run", "write_pages"]
 MARK = "data/atlas.js"
 _STATIC = Path(__file__).parent / "static"
 #: Parts of the script in the order in which they are joined; modules are blocked on `file://`.
-_SCRIPTS = ("tools", "sprites", "site", "unit", "photos", "compare", "routes")
+_SCRIPTS = ("tools", "sprites", "site", "unit", "photos", "compare", "find", "routes")
 
 
 def describe_run(run: Run, veil: Callable[[Any], Any]) -> dict[str, Any]:
@@ -43,8 +43,18 @@ def describe_run(run: Run, veil: Callable[[Any], Any]) -> dict[str, Any]:
     }
 
 
-def atlas_data(title: str, tile: int, runs: Sequence[dict[str, Any]], backbones: Sequence[Backbone]) -> dict[str, Any]:
-    """Return what `data/atlas.js` holds: runs, backbones and their sites, without units."""
+def atlas_data(
+    title: str, tile: int, runs: Sequence[dict[str, Any]], backbones: Sequence[Backbone], worded: Container[str]
+) -> dict[str, Any]:
+    """Return what `data/atlas.js` holds: runs, backbones and their sites, without units.
+
+    Args:
+        title: Title of the page.
+        tile: Side of a sprite in px.
+        runs: As `describe_run` has them.
+        backbones: Those that have units to show.
+        worded: Sites whose units have words.
+    """
     return {
         "title": title,
         "tile": tile,
@@ -57,7 +67,7 @@ def atlas_data(title: str, tile: int, runs: Sequence[dict[str, Any]], backbones:
                 "name": backbone.name,
                 "weights": backbone.weights,
                 "weights_id": backbone.weights_id,
-                "sites": [_describe_site(site) for site in backbone.sites],
+                "sites": [_describe_site(site, site.id in worded) for site in backbone.sites],
             }
             for backbone in backbones
         ],
@@ -72,6 +82,7 @@ def write_pages(
     backbones: Sequence[Backbone],
     evaluations: Sequence[dict[str, Any]],
     sheets: Mapping[str, tuple[int, int, int]],
+    worded: Container[str],
 ) -> None:
     """Write `index.html`, and what it is made to look and act with.
 
@@ -83,6 +94,7 @@ def write_pages(
         backbones: Those that have units to show.
         evaluations: What `read_evaluation` returned.
         sheets: Number of sprite sheets, width and height of the mosaic, by site.
+        worded: Sites whose units have words.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -103,6 +115,7 @@ def write_pages(
             "groups": overview.depth_charts(backbone),
             "runs": overview.runs_of(backbone, runs),
             "units": sum(len(site.keys) for site in backbone.sites),
+            "words": any(site.id in worded for site in backbone.sites),
             "photos": any(not picture.record for site in backbone.sites for picture in site.pictures),
         }
         for backbone in backbones
@@ -116,7 +129,7 @@ def write_pages(
     out.write("assets/atlas.js", ('"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n").encode())
 
 
-def _describe_site(site: Site) -> dict[str, Any]:
+def _describe_site(site: Site, words: bool) -> dict[str, Any]:
     return {
         "id": site.id,
         "name": site.name,
@@ -124,6 +137,7 @@ def _describe_site(site: Site) -> dict[str, Any]:
         "depth": site.depth,
         "width": site.width,
         "units": len(site.keys),
+        "words": words,
         "runs": sorted({picture.run.number for picture in site.pictures if picture.record}),
     }
 

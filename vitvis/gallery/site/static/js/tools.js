@@ -19,7 +19,7 @@ const svg = (tag, attributes = {}, ...children) => {
   return node;
 };
 const show = (value, digits = 3) =>
-  value === null || value === undefined ? "–" : typeof value === "number" ? String(+value.toPrecision(digits)) : String(value);
+  value === null || value === undefined ? "–" : typeof value === "number" ? String(+value.toPrecision(digits)).replace("-", "\u2212") : String(value);
 const percent = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(1)} %`);
 const link = (...parts) => "#/" + parts.map(encodeURIComponent).join("/");
 let silence;
