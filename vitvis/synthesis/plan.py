@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import torch
+
 from vitvis.runs.records import read_keys
 from vitvis.synthesis.chunks import Chunk, without
 from vitvis.synthesis.memory import saved_bytes
@@ -64,6 +66,7 @@ class Plan:
     source: str
     backward: int
     disk: int
+    hint: str = ""
 
     @property
     def images(self) -> int:
@@ -106,6 +109,7 @@ class Plan:
                 f"{self.source})",
                 f"disk    about {_bytes(self.disk)}",
             ]
+        lines += [f"hint    {self.hint}"] if self.hint and self.images else []
         return "\n".join([*lines, f"folder  {self.path} (nothing was written)"])
 
 
@@ -147,6 +151,19 @@ def make_plan(fit: Fit, setup: float = 0.0) -> Plan:
         source=source,
         backward=backward,
         disk=int(images * (rows * columns * PNG_BYTES_A_PIXEL * 2 + BYTES_AN_IMAGE)),  # once more in sheet and atlas
+        hint=_hint(fit.device, fit.precision),
+    )
+
+
+def _hint(device: torch.device, precision: str) -> str:
+    """Say what would be faster on this machine."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    able = any(getattr(torch.cpu, name, lambda: False)() for name in names)
+    if device.type != "cpu" or precision != "32-true" or not able:
+        return ""
+    return (
+        "this CPU multiplies in bfloat16 by itself: trainer.precision=bf16-mixed takes about 0.6 of the time; "
+        "images come out slightly different"
     )
 
 
