@@ -43,6 +43,9 @@ def _main(argv: list[str]) -> int:
     for row in (row for concepts in done for row in concepts.table):
         numbers = "".join(f"{row[key]:>9.3f}" if key in row else f"{'-':>9}" for key in ("mean", "median", "above_0"))
         print(f"{row['backbone']:<32}{row['site']:<20}{row['units']:>6}{numbers}")
+    if any(concepts.own_language and any("mean" in row for row in concepts.table) for concepts in done):
+        print("a model is scored in its own embedding, which its units are part of; to compare models, give another "
+              "language=open_clip:NAME")  # fmt: skip
     for concepts in done:
         print(concepts.path / "concepts" / "concepts.csv")
     return 0

@@ -118,11 +118,15 @@ def test_words_of_photos_and_images_follow_from_open_clip(clip: TinyClip, runs: 
 
 
 def test_several_runs_share_one_table_and_both_spaces(
-    clip: TinyClip, runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = [f"vocabulary={runs['words.txt']}", "k=6"]
+    clip: TinyClip, runs: dict[str, Path], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    (tmp_path / "other.txt").write_text("\n".join(reversed(WORDS)))
+    words = [f"vocabulary={tmp_path / 'other.txt'}", "k=6"]
     assert concepts.main([f"run=[{runs['clip']},{runs['vit']}]", *words]) == 0
+    assert caplog.text.count("embedding 6 words") == 1
     shown = capsys.readouterr().out
+    assert "its own embedding" in shown
     assert [line.split()[0] for line in shown.splitlines()[1:3]] == [clip.name, "vitvis_vit"]
     told = {name: json.loads((runs[name] / "concepts/concepts.json").read_text()) for name in ("clip", "vit")}
     assert told["clip"]["language"] == told["vit"]["language"] and told["clip"]["look"] == told["vit"]["look"]

@@ -36,14 +36,18 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def embed_words(language: Language, words: Sequence[str], cache: Path) -> Floats:
-    """Return embeddings of words, `[W, D]` of length 1; kept in the folder `cache` by words and weights."""
-    file = cache / f"words-{_digest(language.weights_id, *TEMPLATES, *words)}.npy"
-    if file.is_file():
-        return np.load(file)
+def embed_words(language: Language, words: Sequence[str], caches: Sequence[Path]) -> Floats:
+    """Return embeddings of words, `[W, D]` of length 1.
+
+    They are kept by words and weights in the first folder of `caches`, and read from any of them.
+    """
+    name = f"words-{_digest(language.weights_id, *TEMPLATES, *words)}.npy"
+    for cache in caches:
+        if (cache / name).is_file():
+            return np.load(cache / name)
     logging.getLogger("vitvis").info("embedding %d words, once for this vocabulary", len(words))
     total = sum(language.encode_text([template.format(word) for word in words]).numpy() for template in TEMPLATES)
-    return _remember(file, (total / np.linalg.norm(total, axis=1, keepdims=True)).astype(np.float32))
+    return _remember(caches[0] / name, (total / np.linalg.norm(total, axis=1, keepdims=True)).astype(np.float32))
 
 
 @torch.no_grad()

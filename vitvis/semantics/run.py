@@ -36,12 +36,15 @@ class Concepts:
         backbone: of the run.
         records: a row a unit: `address, site, kind, depth, unit, score, language, look, photos, words, similarities`.
         table: a row a site: units, and mean, median, share above 0 of the score.
+        own_language: whether the run's model is the one whose embedding is the language space. Its units are part of
+            what that embedding is made of, so that their score flatters them.
     """
 
     path: Path
     backbone: str
     records: list[dict[str, Any]]
     table: list[dict[str, Any]]
+    own_language: bool = False
 
 
 def find_concepts(settings: ConceptsSettings) -> list[Concepts]:
@@ -136,7 +139,8 @@ def _one(
         scores = concept_score(meaning, seen, exemplars, settings.seed)
     if fit is not None:
         vectors.append(_optimised(fit, units, language, cache, settings.batch_size))
-    ranking = rank_words(vectors, embed_words(language.language, words, cache), settings.words)
+    caches = [cache, *(Path(run) / FOLDER / "cache" for run in settings.run)]
+    ranking = rank_words(vectors, embed_words(language.language, words, caches), settings.words)
     rows = []
     for place, unit in enumerate(units):
         best = zip(ranking.words[place].tolist(), ranking.similarity[place].tolist(), strict=True)
@@ -151,7 +155,8 @@ def _one(
             "photos": int((exemplars[place] >= 0).sum()),
             "words": [word for word, _ in chosen], "similarities": [value for _, value in chosen],
         })  # fmt: skip
-    done = Concepts(path, str(units[0]["backbone"]), rows, _table(rows))
+    own = str(units[0]["weights_id"]) == language.weights_id
+    done = Concepts(path, str(units[0]["backbone"]), rows, _table(rows), own)
     _write(done, language, look, settings)
     return done
 
@@ -232,6 +237,7 @@ def _write(done: Concepts, language: Backbone, look: Backbone | None, settings: 
         "look": None if look is None else {"name": look.name, "weights": look.weights, "weights_id": look.weights_id},
         "k": settings.k,
         "seed": settings.seed,
+        "own_language": done.own_language,
         "table": done.table,
     }
     atomic_write(folder / "concepts.csv", text.getvalue().encode())
