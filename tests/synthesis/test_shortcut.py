@@ -7,7 +7,7 @@ import torch
 
 from vitvis.backbones import Tap, load_backbone, parse_units
 from vitvis.config.core import merge
-from vitvis.config.fit import FitSettings, ObjectiveSettings
+from vitvis.config.fit import ObjectiveSettings
 from vitvis.synthesis.objective import Objective
 from vitvis.synthesis.shortcut import find_shortcut
 
@@ -89,14 +89,15 @@ def test_a_layer_that_lies_is_found_out(backbone) -> None:
     assert find_shortcut(backbone, site, eye, image, plain=True) is not None
 
 
-def test_a_step_makes_no_other_hidden_neuron(fit, backbone) -> None:
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("pre", [0.0, 1.0])
+def test_a_step_makes_no_other_hidden_neuron(fit, backbone, pre, precision) -> None:
     """The layer before the site does not run at all in a step; it runs when the images are measured."""
     calls = []
     layer = backbone.model.blocks[1].mlp.fc1
     handle = layer.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
     try:
-        fit("blocks.1.mlp:0-3", {"steps": 3})
+        fit("blocks.1.mlp:0-3", {"steps": 3, "objective": {"pre": pre}}, precision=precision)
     finally:
         handle.remove()
     assert calls and not any(calls)
-    assert FitSettings().objective.pre == 1.0

@@ -189,14 +189,15 @@ class ActivationMaximization(LightningModule):
             objective, found = self._objective, None
             assert objective is not None
             if not objective.any_cosine:  # a cosine needs the whole vector
-                found = find_shortcut(
-                    self.backbone,
-                    site,
-                    objective.directions,
-                    self.images()[:1],
-                    plain=objective.channels is not None,
-                    tokens=self.settings.objective.tokens,
-                )
+                with torch.autocast(self.device.type, enabled=False):  # in bf16 the two ways never agree
+                    found = find_shortcut(
+                        self.backbone,
+                        site,
+                        objective.directions,
+                        self.images()[:1],
+                        plain=objective.channels is not None,
+                        tokens=self.settings.objective.tokens,
+                    )
             self._shortcuts[site.name] = found
         return self._shortcuts[site.name]
 

@@ -124,7 +124,7 @@ def _agrees(
 ) -> bool:
     """Say whether both ways read the same on an image, for every unit."""
     try:
-        with torch.autocast(image.device.type, enabled=False), Tap(backbone, [shortcut.site, site]) as tap:
+        with Tap(backbone, [shortcut.site, site]) as tap:
             found = tap(image.float())
         full = select_tokens(found[site.name], site, tokens)[0] @ directions.T  # type: ignore[arg-type]
         inputs = found[shortcut.site.name].expand(len(directions), -1, -1)
