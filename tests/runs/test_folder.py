@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
@@ -93,9 +94,11 @@ def test_a_live_run_keeps_others_out_and_a_dead_one_does_not(tmp_path):
 
 
 def test_other_ranks_need_no_lock_and_write_no_manifest(tmp_path):
-    with open_folder(tmp_path, primary=False) as rank1:
+    with open_folder(tmp_path) as rank0, open_folder(tmp_path, primary=False) as rank1:
+        before = files(tmp_path)
         rank1.write_shard("a-1", [record(1)])
-        assert files(tmp_path) == ["records/a-1.parquet"]
+        assert files(tmp_path) == sorted([*before, "records/a-1.parquet"])
+        assert ".lock" in before and rank0.records() == rank1.records()
 
 
 def test_half_written_files_are_removed_and_never_read(tmp_path):
@@ -156,3 +159,20 @@ def test_the_recipe_hash_sees_values_and_nothing_else():
 def test_difference_names_the_first_place():
     assert difference({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}) == "a.c was 2, now 3"
     assert difference({"a": 1, "more": 2}, {"a": 1}) is None
+
+
+def test_other_ranks_wait_for_rank_0_and_check_for_themselves(tmp_path, monkeypatch):
+    """A rank that is ready first would else fill the new folder, and rank 0 take it for somebody else's."""
+    path = tmp_path / "run"
+    with ThreadPoolExecutor(1) as pool:
+        early = pool.submit(open_folder, path, primary=False)
+        with pytest.raises(TimeoutError):
+            early.result(timeout=0.2)
+        assert not path.exists()
+        with open_folder(path):
+            assert early.result(timeout=60).path == path
+    with pytest.raises(VitvisError, match="holds another run"):  # and not a wait for a rank 0 that has given up
+        open_folder(path, IDENTITY | {"recipe_hash": "y"}, primary=False)
+    monkeypatch.setattr("vitvis.runs.folder.PATIENCE_S", 0.0)
+    with pytest.raises(VitvisError, match="rank 0 has not opened it"):
+        open_folder(tmp_path / "never", primary=False)

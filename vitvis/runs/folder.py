@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["RunFolder"]
+
+#: Ranks that torchrun or SLURM started wait this long for rank 0 to open a new folder: it may have much to load.
+PATIENCE_S = 1800.0
 
 
 class RunFolder:
@@ -58,14 +62,17 @@ class RunFolder:
             identity: What has to be the same when a run goes on: backbone, recipe. Becomes part of the manifest.
             details: The rest of the manifest, which may change when a run goes on: units.
             resume: Whether a folder that holds this run already is welcome.
-            primary: Whether this process is rank 0, which alone locks the folder and writes config and manifest.
+            primary: Whether this process is rank 0, which alone locks the folder and writes config and manifest. The
+                others wait until it has: what they wrote before would make the folder look like somebody else's.
 
         Raises:
             VitvisError: the folder holds another run, is in use by a live one, or can't be written.
         """
         path = Path(path)
         if not primary:
-            return cls(path, {**identity, **(details or {})}, resumed=(path / MANIFEST).exists(), lock=None)
+            _await_manifest(path)
+            _check_same(path, read_manifest(path), kind, json.loads(json.dumps(identity)), resume=True)
+            return cls(path, {**identity, **(details or {})}, resumed=True, lock=None)
         if path.exists() and not path.is_dir():
             raise VitvisError(f"{path}: is a file; choose another out=FOLDER")
         existing = read_manifest(path) if (path / MANIFEST).exists() else None
@@ -147,6 +154,15 @@ def _check_same(path: Path, existing: dict[str, Any], kind: str, identity: dict[
         changed = difference(existing.get(key), value, key)
         if changed:
             raise VitvisError(f"{path}: holds another run ({changed}); choose another out=FOLDER")
+
+
+def _await_manifest(path: Path) -> None:
+    """Wait until rank 0 has made the folder a run."""
+    end = time.monotonic() + PATIENCE_S
+    while not (path / MANIFEST).exists():
+        if time.monotonic() > end:
+            raise VitvisError(f"{path}: rank 0 has not opened it in {PATIENCE_S:.0f} s; see what it says")
+        time.sleep(0.05)
 
 
 def _is_ours(path: Path) -> bool:
