@@ -47,6 +47,11 @@ def test_paper_tv_of_noise_is_the_published_figure() -> None:
     assert float(paper_tv(noise(1, 3, 384, 384))) == pytest.approx(627, abs=2)
 
 
+def test_paper_tvs_slope_is_the_one_of_finite_differences() -> None:
+    images = noise(2, 3, 5, 6).double().requires_grad_(True)
+    assert torch.autograd.gradcheck(paper_tv, (images,))
+
+
 def test_paper_tv_has_no_slope_on_a_flat_image() -> None:
     flat = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
     paper_tv(flat).sum().backward()

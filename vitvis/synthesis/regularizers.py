@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from kornia.losses import total_variation as kornia_total_variation
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from vitvis.config.fit import RegularizeSettings
 from vitvis.errors import VitvisError
@@ -71,11 +73,43 @@ def regularizer(name: str, on: str = "image") -> Callable[[Penalty], Penalty]:
     return add
 
 
-def _norm(differences: Tensor) -> Tensor:
-    """L2 norm over pixels of `[B, 3, h, w]`, with slope 0 (and not NaN) where the image is flat."""
-    squares = differences.square().sum(dim=(-2, -1))
-    flat = squares == 0
-    return torch.where(flat, 0.0, torch.where(flat, 1.0, squares).sqrt())
+#: The two ends of a difference, as slices of rows and columns: right, down, down-right, down-left.
+_FROM, _TO = slice(None, -1), slice(1, None)
+_ALL = slice(None)
+_DIRECTIONS = (
+    ((_ALL, _TO), (_ALL, _FROM)),
+    ((_TO, _ALL), (_FROM, _ALL)),
+    ((_TO, _TO), (_FROM, _FROM)),
+    ((_TO, _FROM), (_FROM, _TO)),
+)
+
+
+class _DifferenceNorms(torch.autograd.Function):
+    """Sum over four directions of the L2 norm of differences of neighbours: `[B, 3, H, W]` -> `[B, 3]`.
+
+    The slope is 0 (and not NaN) where an image is flat. Written out because autograd's own way back through eight
+    slices takes 2.5 times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor) -> Tensor:
+        norms = torch.stack(
+            [(images[..., *ahead] - images[..., *behind]).square_().sum(dim=(-2, -1)) for ahead, behind in _DIRECTIONS]
+        ).sqrt_()
+        ctx.save_for_backward(images, norms)
+        return norms.sum(dim=0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        images, norms = ctx.saved_tensors
+        scales = torch.where(norms == 0, 0.0, slope / norms)[..., None, None]
+        result = torch.zeros_like(images)
+        for (ahead, behind), scale in zip(_DIRECTIONS, scales, strict=True):
+            step = (images[..., *ahead] - images[..., *behind]).mul_(scale)
+            result[..., *ahead] += step
+            result[..., *behind] -= step
+        return result
 
 
 @regularizer("tv", on="copies")
@@ -85,13 +119,7 @@ def paper_tv(images: Tensor) -> Tensor:
     The norms are those of the horizontal, vertical and two diagonal differences of neighbours; `[B, 3, H, W]` -> `[B]`.
     It grows with the side of the image: U(0, 1) noise of 384 px has about 627.
     """
-    up, down, left, right = images[..., :-1, :], images[..., 1:, :], images[..., :-1], images[..., 1:]
-    norms = (
-        _norm(right - left)
-        + _norm(down - up)
-        + _norm(down[..., 1:] - up[..., :-1])
-        + _norm(down[..., :-1] - up[..., 1:])
-    )
+    norms: Tensor = _DifferenceNorms.apply(images)  # type: ignore[no-untyped-call]
     return norms.mean(dim=1)
 
 
