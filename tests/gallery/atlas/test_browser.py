@@ -206,3 +206,28 @@ def test_compare_shows_units_of_each_site_unless_some_are_named(visit: Visit) ->
     page.press("#units", "Enter")
     visit.arrive("#/compare/made_vit/blocks.1.mlp?by=depth&units=7%2C2")
     assert page.locator(".compare thead th").all_inner_texts() == ["", "7", "2"]
+
+
+def test_units_known_by_photo_alone_stand_in_the_same_grid(browser, runs: list[Path], tmp_path: Path) -> None:
+    fit = made.write_fit(tmp_path / "fit", depths=2, units=4, kinds=("mlp",), seeds=(0,), strips=False)
+    done = write_atlas([fit, runs[2]], tmp_path / "atlas")
+    context = browser.new_context(viewport={"width": 1000, "height": 700})
+    visitor = Visit(context.new_page(), done.path)
+    page = visitor.open(SITE)
+    assert "4 units have an image; the other 8" in page.inner_text('[data-view="site"]')
+    corners = page.eval_on_selector_all(
+        ".tile",
+        "tiles => tiles.sort((a, b) => a.dataset.position - b.dataset.position)"
+        ".map(tile => tile.getBoundingClientRect()).map(box => [box.left, box.top])",
+    )
+    columns = len({left for left, _ in corners})
+    rows = sorted({top for _, top in corners})
+    assert len(corners) == 12 and 1 < columns < 12
+    assert [rows.index(top) for _, top in corners] == [place // columns for place in range(12)]
+    page.select_option("#show", "photo")
+    assert keys(page) == [str(unit) for unit in range(4, 12)]
+    page = visitor.open(f"{SITE}/7")
+    assert page.inner_text("#command") == "python -m vitvis.fit 'units=[blocks.1.mlp:7]'"
+    assert page.locator(".hero figure").count() == 2  # the photo and its map
+    assert visitor.complaints == []
+    context.close()

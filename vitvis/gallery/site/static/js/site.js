@@ -48,7 +48,7 @@ const siteView = async (root, backboneId, siteName, query) => {
   let wanted = Math.min(192, Math.max(40, +(recall("tile") ?? 0) || (innerWidth < 760 ? 76 : table.keys.length <= 48 ? 148 : 96)));
   let order, side = wanted, columns = 1, first = -1, last = -1, focused = 0;
   const tiles = new Map();
-  const grid = h("div", { class: "grid", role: "list", "aria-label": `Units of ${siteName}` });
+  const grid = h("div", { class: "grid", role: "group", "aria-label": `Units of ${siteName}` });
   const count = h("span", { class: "count", role: "status" });
   const LABEL = 20, GAP = 6;
 
@@ -75,7 +75,7 @@ const siteView = async (root, backboneId, siteName, query) => {
     const value = options.sort === "concept" ? table.concept[unit] : options.sort === "selectivity" ? table.selectivity[place] : options.sort === "exemplar" ? table.strongest[unit] : table.activation[place] ?? table.strongest[unit];
     const note = status === "ok" || status === "photo" ? (value === null ? "" : show(value, 2)) : status;
     return h("a", {
-      class: `tile ${status}`, href: link(backboneId, siteName, key), "data-position": position, tabindex: position === focused ? 0 : -1,
+      class: `tile is-${status}`, href: link(backboneId, siteName, key), "data-position": position, tabindex: position === focused ? 0 : -1,
       title: table.addresses[unit], "aria-label": `${table.addresses[unit]}, ${status}${value === null ? "" : `, ${show(value)}`}`,
       style: `width:${side}px;height:${side + LABEL}px;left:${(position % columns) * (side + GAP)}px;top:${Math.floor(position / columns) * height}px`,
     }, h("i", { style: spriteStyle(site, table, place, side) }), h("span", {}, h("span", {}, key), side >= 64 ? h("span", {}, note) : null));
