@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -197,3 +199,8 @@ def test_without_weights_of_clip_its_commands_are_tried_and_nothing_is_said(
     (told,) = finding.found
     assert "(fit, search and concepts)" in told and "they run" in told
     assert (tmp_path / "out/runs/search-clip-random/concepts/concepts.csv").is_file()
+
+
+def test_help_needs_no_torch(root: Path) -> None:
+    code = "import sys, vitvis.findings; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
