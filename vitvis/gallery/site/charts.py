@@ -7,10 +7,15 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup, escape
 
-__all__ = ["bars", "lines", "ticks"]
+__all__ = ["bars", "lines", "percent_top", "ticks"]
 
 _W, _H = 340, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 10, 26
+
+
+def percent_top(highest: float) -> float:
+    """Return where an axis of percentages ends that begins at 0: the next ten, at most 100."""
+    return min(100, 10 * math.ceil(highest / 10)) or 100
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
@@ -99,8 +104,7 @@ def bars(title: str, groups: Mapping[str, Mapping[str, tuple[float, float | None
     at, left, right = 8, 126, 40
     width = 440
     highest = max((max(value, high or 0) for group in groups.values() for value, _, high in group.values()), default=0)
-    top = min(100, 10 * math.ceil(highest / 10)) or 100
-    scale = (width - left - right) / top
+    scale = (width - left - right) / percent_top(highest)
     order = list(dict.fromkeys(bar.split(" · ")[0] for group in groups.values() for bar in group))
     for group, items in groups.items():
         parts.append(f'<text class="group" x="0" y="{at + 10}">{escape(group)}</text>')

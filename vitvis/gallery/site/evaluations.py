@@ -60,11 +60,15 @@ def _charts(rows: Sequence[Mapping[str, Any]], probe: str) -> list[dict[str, Any
                 bars.setdefault(row["model"], {})[name] = (row[metric], *bounds)
         if curves:
             classes = {model: f"c{place % 6}" for place, model in enumerate(curves)}
-            drawn = charts.lines(title, curves, limits=(0, 100), axis=_AXES.get(probe, ""), classes=classes)
+            highest = max(value for points in curves.values() for value in points.values())
+            drawn = charts.lines(
+                title, curves, limits=(0, charts.percent_top(highest)), axis=_AXES.get(probe, ""), classes=classes
+            )
             found.append({"title": title, "note": _AXES.get(probe, ""), "svg": drawn, "legend": classes})
         if bars:
+            note = "without it; lines: 95 % interval" if curves else "lines: 95 % interval"
             drawn = charts.bars(f"Top-{metric[-1]} accuracy", bars)
-            found.append({"title": title, "note": "lines: 95 % interval", "svg": drawn, "legend": {}})
+            found.append({"title": title, "note": note, "svg": drawn, "legend": {}})
     return found
 
 
