@@ -7,9 +7,10 @@ SIGTERM flag on every step. Hence a strategy that wraps nothing and joins a grou
 
 from __future__ import annotations
 
+import atexit
 import os
+import signal
 import threading
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -31,16 +32,29 @@ T = TypeVar("T")
 #: The fastest rank waits this long for the slowest one before the sheet is drawn.
 PATIENCE = timedelta(days=14)
 
+#: Environment variable with the process of rank 0, in those that it starts.
+_STARTER = "VITVIS_STARTER"
+
 
 class IndependentStrategy(DDPStrategy):
     """DDP's launchers, ranks and devices without its wrapper, its broadcasts and its process group."""
+
+    def _configure_launcher(self) -> None:
+        """Tell the processes that are about to be started who started them."""
+        super()._configure_launcher()
+        if self.local_rank == 0:
+            os.environ[_STARTER] = str(os.getpid())
 
     def setup_distributed(self) -> None:
         """Learn the ranks; join no process group."""
         reset_seed()
         self.set_world_ranks()
-        if isinstance(self.cluster_environment, LightningEnvironment) and self.local_rank > 0:
-            threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Let the processes that rank 0 has started end with it, when it ends."""
+        super().on_exception(exception)
+        if self.local_rank == 0 and self._launcher is not None:
+            atexit.register(self._launcher.kill, signal.SIGTERM)  # now, Lightning's observer would kill rank 0 as well
 
     def setup(self, trainer: pl.Trainer) -> None:
         """Bring the module to its device; outside of fitting DDP would send rank 0's tensors to all ranks here."""
@@ -60,7 +74,9 @@ class IndependentStrategy(DDPStrategy):
         """Wait until every rank has come here; the only moment when ranks talk."""
         if self.world_size < 2:
             return
-        environment = self.cluster_environment
+        environment, met = self.cluster_environment, threading.Event()
+        if isinstance(environment, LightningEnvironment) and self.local_rank > 0 and _STARTER in os.environ:
+            threading.Thread(target=_end_with, args=(int(os.environ[_STARTER]), met), daemon=True).start()
         assert environment is not None
         os.environ.setdefault("MASTER_ADDR", environment.main_address)
         os.environ.setdefault("MASTER_PORT", str(environment.main_port))
@@ -70,18 +86,15 @@ class IndependentStrategy(DDPStrategy):
         try:
             torch.distributed.barrier()
         finally:
+            met.set()
             torch.distributed.destroy_process_group()
 
 
-def _end_with(parent: int) -> None:
-    """End this process when the one that started it is gone.
-
-    Rank 0 starts the others. When it fails or is killed, nobody will meet them; and a rank that goes on would work in
-    the same folder as the next attempt. What it has written is whole.
-    """
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+def _end_with(parent: int, met: threading.Event) -> None:
+    """End this process when the one that started it is gone: rank 0 was killed, and will never come to the meeting."""
+    while not met.wait(0.5):
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def register() -> str:
