@@ -151,8 +151,8 @@ def _print_table(comparison: Comparison) -> None:
 
     rows = table_rows(comparison)
     settings = set(comparison.trials[0].settings) if comparison.trials else set()
-    shown = {"trial", *settings, comparison.metric.name, "strength", "selectivity", "clearness", "rank", "hf_share",
-             "dead_share", "seconds", "state"}  # fmt: skip
+    shown = {"trial", *settings, comparison.metric.name, "strength", "selectivity", "clearness", "contrast", "rank",
+             "hf_share", "dead_share", "seconds", "state"}  # fmt: skip
     columns = [name for name in (rows[0] if rows else {}) if name in shown]
     table = Table(box=None)
     for name in columns:

@@ -17,7 +17,17 @@ from vitvis.errors import VitvisError
 from vitvis.fit import fit
 from vitvis.runs import RunFolder
 from vitvis.synthesis.measure import describe, hf_share, measure_firing
-from vitvis.synthesis.summary import NOISE_HF, clearness, dataset_best, selectivity, strength, summarize, unit_score
+from vitvis.synthesis.regularizers import paper_tv
+from vitvis.synthesis.summary import (
+    NOISE_HF,
+    clearness,
+    contrast,
+    dataset_best,
+    selectivity,
+    strength,
+    summarize,
+    unit_score,
+)
 
 GOOD = {"address": "blocks.0.mlp:1", "status": "ok", "activation": 2.0, "activation_start": 0.1, "rank": 1,
         "site_width": 768, "hf_share": 0.05, "seconds": 1.0}  # fmt: skip
@@ -32,27 +42,35 @@ def test_noise_has_no_clearness():
     assert clearness(NOISE_HF) == pytest.approx(0) and clearness(0.03) == clearness(0.12) == 1
 
 
-@pytest.mark.parametrize("factor", [1.5, 2.0, 4.0])
-def test_too_smooth_counts_as_much_as_too_noisy(factor):
-    """2 / 64 of a 64 px photo's energy lies above half of Nyquist at least, 0.12 at most."""
-    assert clearness(2 / 64, 64) == 1 and 0 < clearness(0.12 * factor, 64) < 1
-    assert clearness(2 / 64 / factor, 64) == pytest.approx(clearness(0.12 * factor, 64))
-    assert clearness(0.0, 64) == 0 and clearness(2 / 64 / factor) == 1  # of an unknown size, smooth is no fault
+def test_twice_as_much_noise_counts_the_same_everywhere():
+    drops = [clearness(share) - clearness(2 * share) for share in (0.12, 0.2, 0.4)]
+    assert drops == pytest.approx([drops[0]] * 3) and drops[0] > 0.3
 
 
-def test_photos_are_clear(shared_dir):
-    """Nine photos in ten lose nothing or little, whatever their size; with as much noise as signal most is lost."""
+def test_a_flat_image_has_no_contrast_and_its_size_does_not_matter():
+    assert contrast(0.0, 64, 64) == 0 and contrast(40.0, 64, 64) == 1
+    assert contrast(4.0, 64, 64) == pytest.approx(2 * contrast(2.0, 64, 64))
+    assert contrast(10.0, 32, 128) == pytest.approx(contrast(10.0, 64, 64))
+
+
+def test_photos_are_clear_and_have_contrast(shared_dir):
+    """Four in five lose little, at any size; with as much noise as signal, or a fifth of the contrast, most."""
     files = sorted((shared_dir / "data" / "coco128" / "images").glob("*.jpg"))[::4]
     for side in (64, 224):
-        values, noisy = [], []
+        values, noisy, hazy = [], [], []
         for file in files:
             with Image.open(file) as image:
                 photo = to_tensor(ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC))
             noise = photo.std() * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
-            values.append(clearness(float(hf_share(photo[None])), side))
-            noisy.append(clearness(float(hf_share((photo + noise)[None])), side))
-        assert np.quantile(values, 0.1) > 0.8 and np.median(values) == 1, side
-        assert np.quantile(noisy, 0.9) < 0.5, side
+            images = torch.stack([photo, photo + noise, 0.5 + 0.2 * (photo - 0.5)])
+            products = [
+                clearness(share) * contrast(tv, side, side)
+                for share, tv in zip(hf_share(images).tolist(), paper_tv(images).tolist(), strict=True)
+            ]
+            for found, value in zip((values, noisy, hazy), products, strict=True):
+                found.append(value)
+        assert np.quantile(values, 0.2) > 0.8 and np.median(values) == 1, side
+        assert np.quantile(noisy, 0.9) < 0.5 and np.quantile(hazy, 0.9) < 0.5, side
 
 
 class Gauge:

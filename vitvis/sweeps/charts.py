@@ -13,7 +13,7 @@ from vitvis.sweeps.trials import Trial
 
 __all__ = ["draw_chart", "is_numeric", "label_of", "ordered_values", "text_of"]
 
-_PARTS = {"strength": "#c2571a", "selectivity": "#2166ac", "clearness": "#5a9e2f"}
+_PARTS = {"strength": "#c2571a", "selectivity": "#2166ac", "clearness": "#5a9e2f", "contrast": "#8e5bb5"}
 
 
 def draw_chart(trials: Sequence[Trial], metric: Metric) -> bytes | None:

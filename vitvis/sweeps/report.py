@@ -20,8 +20,8 @@ from vitvis.sweeps.trials import Trial, sort_trials
 __all__ = ["PARTS", "Comparison", "write_report"]
 
 #: Columns of the table, in this order where a run has them.
-PARTS = ("strength", "selectivity", "clearness", "relative_activation", "activation", "activation_peak", "rank",
-         "hf_share", "tv", "dead_share", "failed_share", "units")  # fmt: skip
+PARTS = ("strength", "selectivity", "clearness", "contrast", "relative_activation", "activation", "activation_peak",
+         "rank", "hf_share", "tv", "dead_share", "failed_share", "units")  # fmt: skip
 _RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "optim")
 
 

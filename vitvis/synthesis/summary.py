@@ -2,18 +2,18 @@
 
 The highest activation belongs to noise: with no regulariser, a unit is driven far beyond anything a photo does to
 it by pixels that show nothing. So the activation counts only up to what the best photo reaches, and an image has to
-be *about its unit* and *free of noise* as well:
+be *about its unit*, *free of noise* and *no haze* as well:
 
-    score = mean over units of   strength * selectivity * clearness        (a unit that is dead or failed counts 0)
+    score = mean over units of   strength * selectivity * clearness * contrast     (one that is dead or failed counts 0)
 
 - **strength**: activation of the clean image over the activation of the best photo in a search, at most 1: a picture
   that excites the unit as much as the best of thousands of photos is convincing, ten times as much is not ten times
   as convincing. Without a search, the rise over the starting image, `(a - a0) / (|a| + |a0|)`, at most 1.
 - **selectivity**: `1 - log(rank) / log(width)`, 1 where no other unit of the site fires more on the image, 0 where
   all do. The logarithm, because the step from rank 1 to 10 says more than that from 510 to 519.
-- **clearness**: 1 while the share of energy above half of Nyquist is that of photos. Above it falls to 0 at white
-  noise's, below it falls at the same rate, both in its logarithm: a picture with four times too much is as far from
-  photos as one with four times too little, a blur.
+- **clearness**: 1 while the share of energy above half of Nyquist is at most that of photos, falling to 0 at white
+  noise's, in its logarithm.
+- **contrast**: total variation over that of the flattest photos, at most 1: grey haze and blur have next to none.
 
 A product, since each is necessary: a sharp picture of nothing and a selective patch of noise are both useless.
 """
@@ -26,17 +26,17 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-__all__ = ["clearness", "dataset_best", "selectivity", "strength", "summarize", "unit_score"]
+__all__ = ["clearness", "contrast", "dataset_best", "selectivity", "strength", "summarize", "unit_score"]
 
 #: Photos have up to this share of their energy above half of Nyquist, at any size: of COCO's photos 95 % have less
 #: than 0.15 at 64 px, 0.11 at 224 px and at 336 px; the median of Tiny-ImageNet's, which are sharper, is 0.12.
 PHOTO_HF = 0.12
-#: And at least so much, divided by their side in px: 95 % of COCO's have more than 1.6 / 64, 2.2 / 224 and 2.4 / 336,
-#: 95 % of Tiny-ImageNet's more than 2.4 / 64. The power of photos falls a little faster than 1 / f ** 2, so the share
-#: of any fixed band of relative frequencies falls as an image grows.
-PHOTO_HF_SIDE = 2.0
 #: White noise: the part of the frequency square outside the circle of half of Nyquist, `1 - pi / 16`.
 NOISE_HF = 1 - math.pi / 16
+#: Nine photos in ten have a total variation (the paper's, divided by the side in px) above this at 64 px, and above
+#: `PHOTO_TV * (64 / side) ** (1 / 3)` at other sizes: COCO's have 0.28, 0.19, 0.16 at 64, 224, 336 px, Tiny-ImageNet's
+#: 0.31 at 64 px. Larger photos are smoother from pixel to pixel.
+PHOTO_TV = 0.28
 
 
 def strength(activation: float, start: float | None = None, best: float | None = None) -> float:
@@ -64,22 +64,29 @@ def selectivity(rank: float, width: int) -> float:
     return 1.0 if width < 2 else min(1.0, max(0.0, 1 - math.log(max(rank, 1)) / math.log(width)))
 
 
-def clearness(hf_share: float, side: int | None = None) -> float:
-    """Return 1 for an image with the high frequencies of a photo, 0 for white noise, and for as far below.
+def clearness(hf_share: float) -> float:
+    """Return 1 for an image with no more high frequencies than a photo, 0 for white noise.
 
-    `1 - log(r) / log(NOISE_HF / PHOTO_HF)`, where r is the factor by which the share lies outside of what photos have.
+    `1 - log(hf_share / PHOTO_HF) / log(NOISE_HF / PHOTO_HF)`: twice as much counts the same wherever one starts.
 
     Args:
         hf_share: Share of spectral energy above half of Nyquist, 0..1.
-        side: Shorter side of the image in px, which says what a photo has at least; None: too little does not count.
     """
-    low = min(PHOTO_HF, PHOTO_HF_SIDE / side) if side else 0.0
-    if low <= hf_share <= PHOTO_HF:
+    if hf_share <= PHOTO_HF:
         return 1.0
-    if hf_share <= 0:
-        return 0.0
-    factor = hf_share / PHOTO_HF if hf_share > PHOTO_HF else low / hf_share
-    return max(0.0, 1 - math.log(factor) / math.log(NOISE_HF / PHOTO_HF))
+    return max(0.0, 1 - math.log(hf_share / PHOTO_HF) / math.log(NOISE_HF / PHOTO_HF))
+
+
+def contrast(tv: float, width: int, height: int) -> float:
+    """Return 1 for an image that varies as much as photos do, 0 for a flat one.
+
+    Args:
+        tv: Its total variation (`vitvis.synthesis.regularizers.paper_tv`).
+        width: Its width in px.
+        height: Its height in px.
+    """
+    side = math.sqrt(width * height)
+    return min(1.0, max(0.0, tv / (side * PHOTO_TV * (64 / side) ** (1 / 3))))
 
 
 def unit_score(record: Mapping[str, Any], best: float | None = None) -> float:
@@ -89,7 +96,8 @@ def unit_score(record: Mapping[str, Any], best: float | None = None) -> float:
     return (
         strength(record["activation"], record.get("activation_start"), best)
         * selectivity(record.get("rank") or 1, record.get("site_width") or 1)
-        * (clearness(record["hf_share"], _side(record)) if _is_finite(record.get("hf_share")) else 0.0)
+        * (clearness(record["hf_share"]) if _is_finite(record.get("hf_share")) else 0.0)
+        * (contrast(record["tv"], record["width"], record["height"]) if _has_contrast(record) else 1.0)
     )
 
 
@@ -101,10 +109,10 @@ def summarize(records: Iterable[Mapping[str, Any]], best: Mapping[str, float] | 
         best: Activation of the dataset's best image by unit address, from `dataset_best`.
 
     Returns:
-        `score`; its parts as means over the units that are alive (`strength`, `selectivity`, `clearness`); what they
-        come from (`activation`, `activation_peak`, `relative_activation`: median of activation over the dataset's
-        best, only with `best`; `rank`: median, `hf_share`, `tv`); `dead_share`, `failed_share`, `units`, `seconds`
-        (sum over units). Parts that nothing is known of are left out.
+        `score`; its parts as means over the units that are alive (`strength`, `selectivity`, `clearness`,
+        `contrast`); what they come from (`activation`, `activation_peak`, `relative_activation`: median of activation
+        over the dataset's best, only with `best`; `rank`: median, `hf_share`, `tv`); `dead_share`, `failed_share`,
+        `units`, `seconds` (sum over units). Parts that nothing is known of are left out.
     """
     records, best = list(records), best or {}
     alive = [record for record in records if record.get("status") == "ok"]
@@ -124,8 +132,9 @@ def summarize(records: Iterable[Mapping[str, Any]], best: Mapping[str, float] | 
         "selectivity": [
             selectivity(record["rank"], record.get("site_width") or 1) for record in alive if record.get("rank")
         ],
-        "clearness": [
-            clearness(record["hf_share"], _side(record)) for record in alive if _is_finite(record.get("hf_share"))
+        "clearness": [clearness(value) for value in _column(alive, "hf_share")],
+        "contrast": [
+            contrast(record["tv"], record["width"], record["height"]) for record in alive if _has_contrast(record)
         ],
     }
     parts |= {name: _column(alive, name) for name in ("activation", "activation_peak", "hf_share", "tv")}
@@ -166,9 +175,8 @@ def dataset_best(search: str | Path) -> dict[str, float]:
     return best
 
 
-def _side(record: Mapping[str, Any]) -> int | None:
-    sides = [int(record[name]) for name in ("width", "height") if record.get(name)]
-    return min(sides) if sides else None
+def _has_contrast(record: Mapping[str, Any]) -> bool:
+    return all(_is_finite(record.get(name)) for name in ("tv", "width", "height"))
 
 
 def _share(records: Sequence[Mapping[str, Any]], status: str) -> float:
