@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import functools
 import importlib
 import importlib.util
 import io
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -109,10 +111,11 @@ def _vitvis(words: list[str], monkeypatch: pytest.MonkeyPatch, written: Path) ->
 
 
 def _script(path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, written: Path) -> None:
-    """Check a script of the repository; its arguments only where it reads settings."""
+    """Check a script of the repository, and its arguments where it reads them by settings or argparse."""
     if not path.is_file():
         raise Wrong(f"{path.relative_to(ROOT)}: no such file")
-    if "import parse" not in path.read_text(encoding="utf-8"):
+    text = path.read_text(encoding="utf-8")
+    if not re.search(r"^from vitvis\.config\S* import .*\bparse\b|\.parse_args\(", text, re.MULTILINE):
         return
     monkeypatch.syspath_prepend(str(ROOT))
     specification = importlib.util.spec_from_file_location(f"documented_{path.stem}", path)
@@ -147,6 +150,11 @@ def _parse(module: Any, words: list[str], monkeypatch: pytest.MonkeyPatch, writt
     def stop(*args: Any, **kwargs: Any) -> Any:
         raise Parsed(real(*args, **kwargs))
 
+    real_arguments = argparse.ArgumentParser.parse_args
+
+    def stop_arguments(*args: Any, **kwargs: Any) -> Any:
+        raise Parsed(real_arguments(*args, **kwargs))
+
     said = io.StringIO()
     with monkeypatch.context() as patch, contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         patch.chdir(ROOT)
@@ -157,6 +165,7 @@ def _parse(module: Any, words: list[str], monkeypatch: pytest.MonkeyPatch, writt
             ):
                 patch.setattr(found, "parse", stop)
         patch.setattr("vitvis.runs.files.read_png_text", _png_text)
+        patch.setattr(argparse.ArgumentParser, "parse_args", stop_arguments)
         try:
             status = module.main(list(_stand_in(words, written)))
         except Parsed as parsed:

@@ -62,6 +62,7 @@ def test_there_are_commands():
         ("python -m vitvis.fit --config configs/ghiasi2023.yaml", "no such file"),
         ("vitvis fti", "no command"),
         ("python -m vitvis.sweep sweeps/tv.yaml -- stesp=3", "unknown setting 'stesp'"),
+        ("python benchmarks/speed.py --modell vitvis_vit", "unrecognized arguments: --modell"),
         ("torchrun --nproc-per-nude 8 -m vitvis.fit", "torchrun"),
         ("wandb swoop sweeps/tv.yaml", "no command"),
         ("pip install 'vitvis[klip]'", "no extra klip"),
