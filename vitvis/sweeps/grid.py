@@ -120,4 +120,6 @@ def _place(record: Mapping[str, Any]) -> tuple[int, str, int, int]:
 def _short(name: str) -> str:
     """Return the last word of a dotted name, with its group where the word alone says too little."""
     parts = name.split(".")
+    if len(parts) == 2 and parts[0] == "augment":
+        return parts[1]
     return ".".join(parts[-2:]) if parts[-1] in ("kind", "start", "end", "shift", "p") else parts[-1]
