@@ -147,7 +147,7 @@ def test_the_command_of_an_agent_runs_offline_and_asks_nothing(mode, tmp_path):
     config.write_text("wandb_version: 1\n\nregularize.tv:\n  value: 0.0001\n")
     environment = clean_environment(tmp_path, WANDB_RUN_ID="run1", WANDB_SWEEP_ID="abc", WANDB_DIR=str(tmp_path),
                                     WANDB_SWEEP_PARAM_PATH=str(config), **mode)  # fmt: skip
-    done = subprocess.run([*words, *TINY], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, timeout=240,
+    done = subprocess.run([*words, *TINY], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, timeout=900,
                           capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "out").iterdir()
@@ -164,7 +164,7 @@ def test_a_sweep_of_real_fits(tmp_path):
     out = tmp_path / "out"
     words = [sys.executable, "-m", "vitvis.sweep", str(ROOT / "sweeps" / "tv.yaml"), f"out={out}", "run_cap=3"]
     done = subprocess.run([*words, "devices=cpu", "workers=2", "--", *TINY], cwd=ROOT, env=clean_environment(tmp_path),
-                          stdin=subprocess.DEVNULL, timeout=300, capture_output=True, text=True)  # fmt: skip
+                          stdin=subprocess.DEVNULL, timeout=900, capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((out / "summary.json").read_text())
     assert [trial["state"] for trial in summary["trials"]] == ["complete"] * 3

@@ -153,7 +153,7 @@ def test_a_stopped_sweep_leaves_no_children_and_goes_on(tmp_path, number):
     process = start(path, tmp_path)
     child = wait_for_child(tmp_path, process)
     process.send_signal(number)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=600)
     if number == signal.SIGKILL:  # nobody was left to stop it: the next run does
         assert process.returncode == -signal.SIGKILL
     else:
