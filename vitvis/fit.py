@@ -22,10 +22,12 @@ __all__ = ["fit", "main"]
 
 DESCRIPTION = (
     "Optimise an image for each unit that is asked for, and leave a folder with the images, a record of each, and a "
-    "contact sheet. The same command run again does only what is missing. --from-png FILE makes one image of a "
-    "run again, from what its PNG says, and compares the two. --dry-run prints the plan (units, chunks, time, disk) "
-    "and writes nothing."
+    "contact sheet. The same command run again does only what is missing."
 )
+OPTIONS = {
+    "--dry-run": "print the plan (units, chunks, time, disk) and stop; nothing is written",
+    "--from-png FILE": "make the image of a PNG again, from what the file says, and compare the two",
+}
 EXAMPLES = (
     "python -m vitvis.fit",
     "python -m vitvis.fit model=vit_base_patch16_224 units='blocks.*.mlp:0-7'",
@@ -64,7 +66,14 @@ def main(argv: list[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     dry, argv = "--dry-run" in argv, [text for text in argv if text != "--dry-run"]
     argv, original = _from_png(argv)
-    settings = parse(FitSettings, argv, prog="python -m vitvis.fit", description=DESCRIPTION, examples=EXAMPLES)
+    settings = parse(
+        FitSettings,
+        argv,
+        prog="python -m vitvis.fit",
+        description=DESCRIPTION,
+        examples=EXAMPLES,
+        options=OPTIONS,
+    )
     logging.basicConfig(format="vitvis: %(message)s", level=logging.WARNING)
     if dry:
         _show_plan(settings)

@@ -6,7 +6,8 @@ import pytest
 
 from vitvis.config.fit import LoggerSettings
 from vitvis.fit import fit
-from vitvis.synthesis.loggers import build_loggers, wandb_mode
+from vitvis.runs.wandb_mode import wandb_mode
+from vitvis.synthesis.loggers import build_loggers
 
 SMALL = ["model=test_vit", "weights=none", "image_size=64", "units=blocks.0.mlp:0-1", "steps=4", "copies=1",
          "trainer.accelerator=cpu", "trainer.progress=none", "regularize.tv=0.01", "logger.every=1"]  # fmt: skip
@@ -38,14 +39,14 @@ def test_the_mode_of_wandb_needs_no_answer(nobody, monkeypatch, asked, env, key,
         monkeypatch.setenv("WANDB_MODE", env)
     if key:
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    assert wandb_mode(LoggerSettings(kind=["wandb"], mode=asked)) == mode
+    assert wandb_mode(asked) == mode
 
 
 def test_a_key_in_netrc_counts(nobody, tmp_path):
-    assert wandb_mode(LoggerSettings()) == "offline"
+    assert wandb_mode() == "offline"
     (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password " + "0" * 40 + "\n")
     (tmp_path / ".netrc").chmod(0o600)
-    assert wandb_mode(LoggerSettings()) == "online"
+    assert wandb_mode() == "online"
 
 
 def test_csv_and_none_need_no_logger(tmp_path):

@@ -106,7 +106,8 @@ def match_sites(pattern: str, sites: Mapping[str, Site], text: str) -> list[Site
             kinds = sorted({site.kind for site in sites.values()})
             hint = nearest(name, sites) or ";"
             raise VitvisError(
-                f"units '{text}': no site matches '{name}'{hint} the model has kinds {', '.join(kinds)}; "
+                f"units '{text}': no site matches '{name}'{hint} the model has kinds {', '.join(kinds)}, "
+                f"so write units='*.{kinds[0]}:~4', say; "
                 f"sites: {', '.join(list(sites)[:4])}, ..."
             )
         for match in matches:

@@ -53,12 +53,20 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-def parse(schema: type[S], argv: Sequence[str], *, prog: str, description: str, examples: Sequence[str] = ()) -> S:
+def parse(
+    schema: type[S],
+    argv: Sequence[str],
+    *,
+    prog: str,
+    description: str,
+    examples: Sequence[str] = (),
+    options: Mapping[str, str] | None = None,
+) -> S:
     """Read a command line into an instance of `schema`.
 
     Understands `--config FILE` (repeatable), `a.b=c`, `--a.b=c`, `--a.b c` and what W&B's agents write
     (`vitvis.config.macros`); overrides come after the files, and the last one wins. `--help` and `--print-config`
-    print and exit with status 0.
+    print and exit with status 0. `options` are those that the caller takes out of `argv` itself; `--help` names them.
 
     Raises:
         VitvisError: a file that can't be read, an unknown key, a value of the wrong type.
@@ -72,7 +80,7 @@ def parse(schema: type[S], argv: Sequence[str], *, prog: str, description: str, 
         if argument in ("-h", "--help"):
             from vitvis.config.help import format_help
 
-            print(format_help(schema, prog=prog, description=description, examples=examples))
+            print(format_help(schema, prog=prog, description=description, examples=examples, options=options))
             sys.exit(0)
         if argument == "--version":
             from vitvis import __version__

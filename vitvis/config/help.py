@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, is_dataclass
 from typing import Any
 
@@ -18,7 +18,13 @@ _COLUMN = 30
 
 
 def format_help(
-    schema: Any, *, prog: str, description: str, examples: Sequence[str] = (), width: int | None = None
+    schema: Any,
+    *,
+    prog: str,
+    description: str,
+    examples: Sequence[str] = (),
+    options: Mapping[str, str] | None = None,
+    width: int | None = None,
 ) -> str:
     """Return the help text of a command whose settings are `schema`."""
     width = width or min(shutil.get_terminal_size((110, 24)).columns, 120)
@@ -39,6 +45,7 @@ def format_help(
     lines += ["", _heading("settings (key=value, --key=value or --key value; the last one wins)")] + plain + groups
     lines += ["", _heading("other options")]
     for option, text in (
+        *(options or {}).items(),
         ("--config FILE", "a YAML file of settings; may be repeated, later files and overrides win"),
         ("--print-config", "print the resolved settings as YAML and stop; --config loads them again"),
         ("--version", "print the version and stop"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from vitvis.config.core import to_container
 from vitvis.config.evaluate import EvaluateSettings
 from vitvis.evaluation.report import clean
+from vitvis.runs.wandb_mode import wandb_mode
 
 __all__ = ["log_results"]
 
@@ -18,9 +18,6 @@ def log_results(settings: EvaluateSettings, folder: Path, results: dict[str, Any
     import wandb
 
     chosen = settings.logger
-    mode: Any = chosen.mode
-    if mode == "auto":
-        mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
     with wandb.init(
         project=chosen.project,
         entity=chosen.entity,
@@ -28,7 +25,7 @@ def log_results(settings: EvaluateSettings, folder: Path, results: dict[str, Any
         job_type="evaluate",
         dir=str(folder),
         config=to_container(settings),
-        mode=mode,
+        mode=wandb_mode(chosen.mode),
     ) as run:
         content: dict[str, Any] = {}
         for name in ("rows", "differences", "by_box_size", "per_class"):

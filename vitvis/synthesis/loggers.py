@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import netrc
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from vitvis.config.fit import LoggerSettings
 from vitvis.errors import VitvisError
+from vitvis.runs.wandb_mode import wandb_mode
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from pytorch_lightning.loggers import Logger
 
-__all__ = ["build_loggers", "close_loggers", "log_images", "log_summary", "wandb_mode"]
+__all__ = ["build_loggers", "close_loggers", "log_images", "log_summary"]
 
 _log = logging.getLogger("vitvis")
 
@@ -45,18 +45,6 @@ def build_loggers(settings: LoggerSettings, folder: Path, config: Mapping[str, A
             if logger is not None:
                 found.append(logger)
     return found
-
-
-def wandb_mode(settings: LoggerSettings) -> str:
-    """Return the mode W&B is to run in: `online`, `offline` or `disabled`; says in one line why not online."""
-    asked = settings.mode if settings.mode != "auto" else os.environ.get("WANDB_MODE", "auto")
-    if asked in ("disabled", "offline", "dryrun"):
-        return "disabled" if asked == "disabled" else "offline"
-    if _has_key():
-        return "online"
-    if asked == "online":
-        _log.warning("logger.mode=online: no W&B key (WANDB_API_KEY or `wandb login`); logging offline instead")
-    return "offline"
 
 
 def log_images(loggers: Sequence[Logger], images: Mapping[str, Image], step: int) -> None:
@@ -91,16 +79,6 @@ def close_loggers(loggers: Sequence[Logger]) -> None:
             logger.experiment.finish()
 
 
-def _has_key() -> bool:
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
-    try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (OSError, RuntimeError, netrc.NetrcParseError):  # no file, no home, or not for us to read
-        return False
-
-
 def _tensorboard(folder: Path) -> Logger:
     if not any(importlib.util.find_spec(name) for name in ("tensorboard", "tensorboardX")):
         raise VitvisError("logger.kind=tensorboard: the package is missing; pip install 'vitvis[tensorboard]'")
@@ -110,7 +88,7 @@ def _tensorboard(folder: Path) -> Logger:
 
 
 def _wandb(settings: LoggerSettings, folder: Path, config: Mapping[str, Any]) -> Logger | None:
-    mode = wandb_mode(settings)
+    mode = wandb_mode(settings.mode)
     if mode == "disabled":
         return None
     import wandb
