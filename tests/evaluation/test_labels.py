@@ -28,6 +28,12 @@ def test_an_imagenet_model_is_matched_by_wordnet_id_and_restricted(tmp_path):
     assert labels.reduce(logits).tolist() == [[2, 1], [1, 2]]  # the data's goldfish is 0
 
 
+def test_a_bundled_model_is_matched_by_its_own_wordnet_ids(tmp_path):
+    labels = make_label_map(block_backbone("vitvis_vit", classes=200), two_classes(tmp_path, ("n01629819", GOLDFISH)))
+    logits = torch.arange(200.0)[None]
+    assert labels.reduce(logits).tolist() == [[1, 0]]  # its goldfish is 0, its salamander 1
+
+
 def test_classes_a_model_does_not_know_are_named(tmp_path):
     with pytest.raises(VitvisError, match="can't name 1 classes of the data .n99999999"):
         make_label_map(block_backbone(classes=1000), two_classes(tmp_path, ("n99999999", TENCH)))

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from vitvis.errors import VitvisError, nearest
 
-__all__ = ["BUNDLED", "BundledModel", "class_names", "find_bundled"]
+__all__ = ["BUNDLED", "BundledModel", "class_ids", "class_names", "find_bundled"]
 
 _HERE = Path(__file__).parent
 
@@ -68,5 +68,18 @@ def class_names(name: str) -> list[str]:
     Raises:
         VitvisError: there is no bundled model of that name.
     """
-    rows = find_bundled(name).classes.read_text(encoding="utf-8").splitlines()
-    return [row.split("\t")[2].split(",")[0] for row in rows]
+    return [words.split(",")[0] for _, _, words in _classes(name)]
+
+
+def class_ids(name: str) -> list[str]:
+    """Return the WordNet ids of a bundled model's classes, such as `n01443537`, in the order of its logits.
+
+    Raises:
+        VitvisError: there is no bundled model of that name.
+    """
+    return [wnid for _, wnid, _ in _classes(name)]
+
+
+def _classes(name: str) -> list[list[str]]:
+    """Return label, WordNet id and words of every class."""
+    return [row.split("\t") for row in find_bundled(name).classes.read_text(encoding="utf-8").splitlines()]

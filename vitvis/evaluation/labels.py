@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from vitvis.bundled import BUNDLED, class_ids
 from vitvis.errors import VitvisError
 from vitvis.evaluation.sample import Source
 from vitvis.evaluation.sources.files import read_words
@@ -95,9 +96,11 @@ def _merge(source: Source, outputs: int) -> LabelMap:
 
 
 def _output_ids(backbone: Backbone) -> Sequence[str] | None:
-    """Return the WordNet ids of a model's outputs, where timm knows the label set by its size."""
+    """Return the WordNet ids of a model's outputs, where they are known: ours, or timm's by the number of classes."""
     from timm.data import ImageNetInfo, infer_imagenet_subset
 
+    if backbone.name in BUNDLED:
+        return class_ids(backbone.name)
     names = backbone.class_names
     if names and all(name[:1] == "n" and name[1:].isdigit() for name in names):
         return names
