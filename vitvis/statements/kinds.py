@@ -37,13 +37,20 @@ def measure(bench: Bench) -> Finding:
         signs += [sign_of(gap.low, gap.high) for gap in gaps.values()]
         finding.numbers[f"{recipe}/more high frequencies than mlp"] = {kind: vars(gap) for kind, gap in gaps.items()}
         names = [name for name in COLUMNS if name in columns]
-        head = ["kind", "high frequencies (%)", "less FFN neurons' (points)", *(COLUMNS[name][0] for name in names[1:])]
+        head = [
+            "kind",
+            "images that woke up",
+            "high frequencies (%)",
+            "less FFN neurons' (points)",
+            *(COLUMNS[name][0] for name in names[1:]),
+        ]
         table = Table(f"Means over all depths, {RECIPES[recipe]}", head, [])
         for kind in KINDS:
             estimates = {name: mean(columns[name][kind], **bench.draws) for name in names}
             cells = [estimates[name].text(COLUMNS[name][1], scale=COLUMNS[name][2]) for name in names]
             gap = gaps[kind].text(1, signed=True, scale=100) if kind in gaps else ""
-            table.rows.append([NAMES[kind], cells[0], gap, *cells[1:]])
+            made = sum(record["kind"] == kind for record in records)
+            table.rows.append([NAMES[kind], f"{estimates['hf'].n} of {made}", cells[0], gap, *cells[1:]])
             finding.numbers[f"{recipe}/{kind}"] = {name: vars(estimate) for name, estimate in estimates.items()}
         finding.tables.append(table)
         sheet = kinds_sheet(records, {kind: NAMES[kind] for kind in KINDS},
@@ -68,10 +75,10 @@ COLUMNS = {
 
 
 def measured(bench: Bench, records: Sequence[Record]) -> dict[str, dict[str, list[float]]]:
-    """Return what is compared, by measure and kind; `match` only with photos."""
+    """Return what is compared, by measure and kind, of images that are no failure; `match` only with photos."""
     columns: dict[str, dict[str, list[float]]] = {}
     matched = matches(bench, "model", records) if bench.settings.data else {}
-    for record in (record for record in records if record["status"] != "failed"):
+    for record in (record for record in records if record["status"] == "ok"):
         values = {"hf": record["hf_share"], "selectivity": selectivity(record["rank"], record["site_width"])}
         if record["address"] in matched:
             values["match"] = matched[record["address"]]
@@ -93,12 +100,12 @@ def purity(bench: Bench) -> dict[str, Estimate]:
 
 def _chart(runs: dict[str, list[Record]], bench: Bench) -> bytes:
     panels = []
-    for recipe, records in runs.items():
-        curves = []
+    for recipe, made in runs.items():
+        records, curves = [record for record in made if record["status"] == "ok"], []
         for kind in KINDS:
             depths = sorted({record["depth"] for record in records})
-            points = [mean([record["hf_share"] for record in records if (record["kind"], record["depth"])
+            points = [mean([100 * record["hf_share"] for record in records if (record["kind"], record["depth"])
                             == (kind, depth)], **bench.draws) for depth in depths]  # fmt: skip
             curves.append(Curve(NAMES[kind], [float(depth) for depth in depths], points))
-        panels.append(Panel(f"High frequencies, {RECIPES[recipe]}", "block", curves))
+        panels.append(Panel(f"High frequencies (%), {RECIPES[recipe]}", "block", curves))
     return curve_chart(panels)
