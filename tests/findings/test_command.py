@@ -151,7 +151,7 @@ def test_a_quick_run_measures_every_statement_and_is_not_done_twice(photos: Path
     words = ["units=1", "more=2", "photos=1", "limit=24", "bootstrap=50", "fit.steps=2", "paper.steps=2",
              "evaluate.labels=same", "trainer.accelerator=cpu", "trainer.workers=0", "trainer.progress=none",
              f"data=parquet:{photos}", f"publish={page}",
-             f"notes={notes}", "only=[kinds,depth,agreement,background,lowpass,tokens]"]  # fmt: skip
+             f"notes={notes}", "only=kinds,depth,agreement,background,lowpass,tokens"]  # fmt: skip
     settings = parse(FindingsSettings, with_quick(["--quick", *words, f"out={out}"]), prog="", description="")
     found = {finding.name: finding for finding in findings(settings)}
     assert list(found) == ["kinds", "depth", "agreement", "background", "lowpass", "tokens"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,22 +36,22 @@ def write_page(
         locate: From statement and file to the picture's place as the page refers to it.
     """
     texts = {name: text for name, text in read_texts().items() if name in findings}
+    summary = [[f"[{text['title']}](#{slug(text['title'])})", findings[name].verdict] for name, text in texts.items()]
     lines = [
         *Path(__file__).with_name("intro.md").read_text(encoding="utf-8").splitlines(),
         "",
         *(f"- {name}: {text}" for name, text in about.items()),
         "",
-        *_rows(["statement", "what came out"],
-               [[f"[{text['title']}](#{name})", findings[name].verdict] for name, text in texts.items()]),
+        *_rows(["statement", "what came out"], summary),
         "",
-    ]  # fmt: skip
+    ]
     for name, text in texts.items():
         lines += _section(text, findings[name], notes.get(name, ""), locate)
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _section(text: Text, finding: Finding, note: str, locate: Callable[[str, str], str]) -> list[str]:
-    lines = [f'<a id="{finding.name}"></a>', "", f"## {text['title']}", "", f"> {text['claim']}", ""]
+    lines = [f"## {text['title']}", "", f"> {text['claim']}", ""]
     lines += [f"**What came out:** {finding.verdict}.", "", "```bash", *text["commands"], "```", ""]
     lines += [f"**How it is measured.** {text['method']}", ""]
     for file in finding.pictures:
@@ -62,6 +63,11 @@ def _section(text: Text, finding: Finding, note: str, locate: Callable[[str, str
     if note:
         lines += [f"**What it means.** {note.strip()}", ""]
     return [*lines, "**What it does not show.**", "", *(f"- {limit}" for limit in text["limits"]), ""]
+
+
+def slug(title: str) -> str:
+    """Return the anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
