@@ -159,7 +159,7 @@ class Fit:
         merge_metrics(folder, [chunk.name for chunk in self.plan()])
         self.summary = summarize(records)
         folder.write_json("summary.json", self.summary)
-        title = f"{self.backbone.name}  ({self.backbone.weights} weights {self.backbone.weights_id})"
+        title = f"{self.backbone.name}  ({Path(self.backbone.weights).name} weights {self.backbone.weights_id})"
         title = title if self.backbone.weights != "none" else f"{self.backbone.name}  (RANDOM weights)"
         subtitle = (
             f"recipe {self.hash}, {self.settings.steps} steps of {self.settings.copies} copies, vitvis {__version__}; "
