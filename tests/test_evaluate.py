@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -22,9 +21,8 @@ def test_without_data_one_line_says_what_to_give(capsys):
 
 def test_help_and_settings_need_no_torch(root):
     code = "import sys, vitvis.evaluate; print([name for name in ('torch', 'timm', 'pyarrow') if name in sys.modules])"
-    start = time.perf_counter()
     shown = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
-    assert shown.strip() == "[]" and time.perf_counter() - start < 5
+    assert shown.strip() == "[]"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -73,9 +72,8 @@ def test_mistakes(arguments: list[str], says: str, capsys: pytest.CaptureFixture
 
 def test_help_needs_no_torch() -> None:
     code = "import sys, vitvis.sites, vitvis.backbones\ntry: vitvis.sites.main(['--help'])\nexcept SystemExit: pass\n"
-    start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code + "assert 'torch' not in sys.modules"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "only these kinds" in done.stdout and time.monotonic() - start < 5
+    assert "only these kinds" in done.stdout
