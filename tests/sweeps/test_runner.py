@@ -127,7 +127,13 @@ def test_hopeless_trials_are_stopped_early(tmp_path):
 
 def start(path, tmp_path):
     command = [sys.executable, "-m", "vitvis.sweep", str(path), f"out={tmp_path / 'out'}", "devices=cpu", "workers=2"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
 
 
 def wait_for_child(tmp_path, process):
