@@ -30,7 +30,8 @@ set -u
 cd() { :; }
 command_not_found_handle() { printf 'unknown command: %s\\n' "$1" >&2; }
 """
-STUB = "#!/bin/sh\n{ printf '%s\\0' NAME \"$@\"; printf '\\1'; } >> \"$COMMANDS\"\n"
+#: Writes its words with one call of printf, so that programs in the background do not write into each other's lines.
+STUB = "#!/bin/sh\nend=$(printf '\\1')\nprintf '%s\\0' NAME \"$@\" \"$end\" >> \"$COMMANDS\"\n"
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_NNODES": "2", "SLURM_NTASKS": "8", "SLURM_ARRAY_TASK_ID": "3"}
 
 
@@ -109,7 +110,7 @@ def _run_stubbed(text: str, folder: Path) -> tuple[list[list[str]], str]:
         ["/bin/bash", "--noprofile", "--norc", "-c", f"{PREAMBLE}{text}\nwait"],
         env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    calls = [part.decode().split("\0")[:-1] for part in log.read_bytes().split(b"\1")[:-1]]
+    calls = [part.decode().split("\0")[:-1] for part in log.read_bytes().split(b"\1\0")[:-1]]
     return calls, done.stderr.strip()
 
 
