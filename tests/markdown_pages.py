@@ -31,7 +31,7 @@ cd() { :; }
 command_not_found_handle() { printf 'unknown command: %s\\n' "$1" >&2; }
 """
 #: Writes its words with one call of printf, so that programs in the background do not write into each other's lines.
-STUB = "#!/bin/sh\nend=$(printf '\\1')\nprintf '%s\\0' NAME \"$@\" \"$end\" >> \"$COMMANDS\"\n"
+STUB = '#!/bin/sh\nend=$(printf \'\\1\')\nprintf \'%s\\0\' NAME "$@" "$end" >> "$COMMANDS"\n'
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_NNODES": "2", "SLURM_NTASKS": "8", "SLURM_ARRAY_TASK_ID": "3"}
 
 
