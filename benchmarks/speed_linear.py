@@ -3,9 +3,9 @@
     python benchmarks/speed_linear.py [--counts 64,256,1024] [--steps 4] [--site blocks.0.mlp]
     python benchmarks/speed_linear.py --processes 2        # one thread each, against one process of one thread
 
-Whole runs of `vitvis.fit`, from the loading of the model to the sheet, each in processes of its own. `cpu` is the
-seconds that they spent on cores, which a busy machine changes little; `wall` counts on a quiet machine alone. The time
-to import everything is measured with a run that has nothing left to do, and left out.
+Whole runs of `vitvis.fit`, from the loading of the model to the sheet and the atlas, each in processes of its own. `cpu`
+is the seconds that the first of them spent on cores, which a busy machine changes little; `wall` counts on a quiet
+machine alone. The time to import everything is measured with a run that has nothing left to do, and left out.
 """
 
 from __future__ import annotations
@@ -53,10 +53,8 @@ def sites_of(pattern: str) -> int:
 
 def run(command: list[str]) -> tuple[float, float]:
     """Run a fit; return seconds on cores and on the wall."""
-    code = "import sys; from vitvis.config.core import merge; from vitvis.config.fit import FitSettings; "
-    code += "from vitvis.synthesis.engine import run_fit; run_fit(merge(FitSettings, sys.argv[1:]))"
     before, began = used(), time.perf_counter()
-    subprocess.run([sys.executable, "-c", code, *command], check=True, capture_output=True,
+    subprocess.run([sys.executable, "-m", "vitvis.fit", *command], check=True, capture_output=True,
                    env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
     return used() - before, time.perf_counter() - began
 
