@@ -3,9 +3,9 @@
     python benchmarks/speed_linear.py [--counts 64,256,1024] [--steps 4] [--site blocks.0.mlp]
     python benchmarks/speed_linear.py --processes 2        # one thread each, against one process of one thread
 
-Whole runs of `vitvis.fit`, from the loading of the model to the sheet and the atlas, each in processes of its own. `cpu`
-is the seconds that the first of them spent on cores, which a busy machine changes little; `wall` counts on a quiet
-machine alone. The time to import everything is measured with a run that has nothing left to do, and left out.
+Whole runs of `vitvis.fit`, from the loading of the model to the sheet and the atlas, each in processes of its own.
+`cpu` is the seconds that the first of them spent on cores, which a busy machine changes little; `wall` counts on a
+quiet machine alone. The time to import everything is measured with a run that has nothing left to do, and left out.
 """
 
 from __future__ import annotations
