@@ -118,3 +118,10 @@ def test_classes_and_sizes_by_hand():
 def test_a_model_that_is_never_right_has_no_normalised_accuracy():
     rows = accuracy_rows(hit_table(a__full=[0, 0], a__foreground_black=[0, 0]))
     assert np.isnan(rows[1]["normalized_top5"])
+
+
+def test_measurements_may_be_negative_and_absent():
+    values = np.random.default_rng(0).normal(size=(40, 2))
+    values[:15, 0] = values[15:25, 1] = np.nan
+    moved = resampled_means(values + 9, samples=500) - 9  # a shift of all moves each mean by as much
+    assert np.allclose(resampled_means(values, samples=500), moved) and (values[15:] < 0).any()

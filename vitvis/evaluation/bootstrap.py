@@ -12,12 +12,15 @@ import numpy as np
 
 __all__ = ["interval", "resampled_means"]
 
+#: Stands for a measurement that an image lacks: NaN would make every row distinct.
+_ABSENT = -np.inf
+
 
 def resampled_means(hits: np.ndarray, *, samples: int = 2000, seed: int = 0) -> np.ndarray:
     """Draw the images again and again, and average.
 
     Args:
-        hits: float `[images, measurements]`, none negative; NaN where an image has no such measurement.
+        hits: float `[images, measurements]`; NaN where an image has no such measurement.
         samples: Draws of as many images as there are.
         seed: Seed of the draws; the same seed and shape give the same draws.
 
@@ -27,9 +30,9 @@ def resampled_means(hits: np.ndarray, *, samples: int = 2000, seed: int = 0) -> 
     count = len(hits)
     if count == 0:
         return np.full((samples, hits.shape[1]), np.nan)
-    patterns, repeats = _patterns(np.nan_to_num(hits, nan=-1.0))
+    patterns, repeats = _patterns(np.where(np.isnan(hits), _ABSENT, hits))
     drawn = np.random.default_rng(seed).multinomial(count, repeats / count, size=samples).astype(float)
-    present = patterns >= 0
+    present = patterns != _ABSENT
     with np.errstate(invalid="ignore", divide="ignore"):
         return (drawn @ np.where(present, patterns, 0.0)) / (drawn @ present.astype(float))
 
@@ -45,11 +48,12 @@ def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float
 
 
 def _patterns(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct rows and how often each occurs; counting digits is fast where all values are -1, 0 or 1."""
+    """Return the distinct rows and how often each occurs; counting digits is fast where all are 0, 1 or absent."""
     width = values.shape[1]
-    if width > 12 or not np.isin(values, (-1, 0, 1)).all():
+    if width > 12 or not np.isin(values, (_ABSENT, 0, 1)).all():
         return np.unique(values, axis=0, return_counts=True)
     digits = 3 ** np.arange(width)
-    counts = np.bincount((values.astype(np.int64) + 1) @ digits)
+    counts = np.bincount((np.where(values == _ABSENT, -1, values).astype(np.int64) + 1) @ digits)
     codes = np.flatnonzero(counts)
-    return ((codes[:, None] // digits) % 3 - 1).astype(float), counts[codes]
+    rows = ((codes[:, None] // digits) % 3 - 1).astype(float)
+    return np.where(rows < 0, _ABSENT, rows), counts[codes]

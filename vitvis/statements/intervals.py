@@ -42,8 +42,8 @@ def mean(values: Sequence[float], *, samples: int = 2000, seed: int = 0) -> Esti
     column = _column(values)
     if not len(column):
         return Estimate(math.nan, math.nan, math.nan, 0)
-    drawn, least = _resampled(column[:, None], samples, seed)
-    return Estimate(float(column.mean()), *interval(drawn[:, 0] + least), n=len(column))
+    drawn = resampled_means(column[:, None], samples=samples, seed=seed)
+    return Estimate(float(column.mean()), *interval(drawn[:, 0]), n=len(column))
 
 
 def difference(first: Sequence[float], second: Sequence[float], *, samples: int = 2000, seed: int = 0) -> Estimate:
@@ -53,16 +53,10 @@ def difference(first: Sequence[float], second: Sequence[float], *, samples: int 
         return Estimate(math.nan, math.nan, math.nan, 0)
     table = np.full((len(one) + len(other), 2), np.nan)
     table[: len(one), 0], table[len(one) :, 1] = one, other
-    drawn, _ = _resampled(table, samples, seed)
+    drawn = resampled_means(table, samples=samples, seed=seed)
     return Estimate(float(one.mean() - other.mean()), *interval(drawn[:, 0] - drawn[:, 1]), n=len(one) + len(other))
 
 
 def _column(values: Sequence[float]) -> np.ndarray:
     column = np.asarray(list(values), dtype=np.float64)
     return column[np.isfinite(column)]
-
-
-def _resampled(table: np.ndarray, samples: int, seed: int) -> tuple[np.ndarray, float]:
-    """Draw again; `resampled_means` takes nothing negative, so the least value is taken off and given back."""
-    least = float(np.nanmin(table))
-    return resampled_means(table - least, samples=samples, seed=seed), least
