@@ -16,11 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "gallery" / "atlas"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "atlas"))
 
 import made_runs as made  # noqa: E402
 
-from vitvis.gallery.site import write_atlas  # noqa: E402
+from vitvis.atlas import write_atlas  # noqa: E402
 
 #: Counts frames, and those in which a part of the window below the bar has no tile.
 _WATCH = """() => {

@@ -16,14 +16,14 @@ import time
 import torch
 
 from vitvis.config.core import parse
-from vitvis.config.evaluate import EvaluateSettings
+from vitvis.data.layouts import open_source
 from vitvis.errors import run_main
-from vitvis.evaluation.datamodule import EvaluationDataModule
-from vitvis.evaluation.dataset import from_bytes
-from vitvis.evaluation.module import EvaluationModule, transform_key
-from vitvis.evaluation.run import load_contenders, make_plan, make_probe
-from vitvis.evaluation.sources import open_source
-from vitvis.evaluation.trainer import make_trainer
+from vitvis.evaluate.datamodule import EvaluationDataModule
+from vitvis.evaluate.dataset import from_bytes
+from vitvis.evaluate.engine import load_contenders, make_plan, make_probe
+from vitvis.evaluate.module import EvaluationModule, transform_key
+from vitvis.evaluate.settings import EvaluateSettings
+from vitvis.evaluate.trainer import make_trainer
 
 ROUNDS = 3
 

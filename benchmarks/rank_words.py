@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
-from vitvis.semantics.score import concept_score
-from vitvis.semantics.words import rank_words, unit_vectors
+from vitvis.concepts.score import concept_score
+from vitvis.concepts.words import rank_words, unit_vectors
 
 UNITS, WORDS, PHOTOS, WIDTH, K = 3072, 10_000, 20_000, 512, 20
 

@@ -14,8 +14,8 @@ import sys
 import time
 
 from vitvis.config.core import parse
-from vitvis.config.search import SearchSettings
 from vitvis.errors import run_main
+from vitvis.search.settings import SearchSettings
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -25,13 +25,13 @@ def main(argv: list[str]) -> None:
     import torch
 
     from vitvis.backbones import Tap, load_backbone, parse_units
-    from vitvis.exemplars.engine import _side
-    from vitvis.exemplars.layout import make_layout
-    from vitvis.exemplars.loading import make_loader
-    from vitvis.exemplars.readings import SiteReader
-    from vitvis.exemplars.regions import open_regions
-    from vitvis.exemplars.sources import open_source
-    from vitvis.exemplars.state import observe, start
+    from vitvis.data.regions import open_regions
+    from vitvis.data.sources import open_source
+    from vitvis.search.engine import _side
+    from vitvis.search.layout import make_layout
+    from vitvis.search.loading import make_loader
+    from vitvis.search.readings import SiteReader
+    from vitvis.search.state import observe, start
 
     torch.set_num_threads(settings.trainer.threads or 2)
     source = open_source(settings.data, limit=settings.limit)

@@ -96,7 +96,7 @@ class Bench:
 
         from vitvis.backbones import load_backbone
         from vitvis.config.core import merge
-        from vitvis.config.fit import FitSettings
+        from vitvis.fit.settings import FitSettings
 
         warnings.simplefilter("ignore")
         if arguments.threads:
@@ -125,7 +125,7 @@ class Bench:
     def chunk(self, depth: int, count: int) -> Any:
         """Return a chunk of the first `count` units that a seeded draw picks at a depth."""
         from vitvis.backbones import parse_units
-        from vitvis.synthesis import plan_chunks
+        from vitvis.fit import plan_chunks
 
         names = [site.name for site in self.backbone.sites.values() if site.kind == "mlp" and site.depth == depth]
         units = parse_units([f"{names[0]}:~{count}"], self.backbone.sites)
@@ -196,7 +196,7 @@ class Bench:
         synchronize(self.device)
 
     def choose(self, settings: Any, depth: int) -> int:
-        from vitvis.synthesis import choose_chunk
+        from vitvis.fit import choose_chunk
 
         return min(self.chunk(depth, 1).site.width, choose_chunk(
             self.backbone, [self.chunk(depth, 1).site], settings, self.device))  # fmt: skip
@@ -217,8 +217,8 @@ class Bench:
 
     def vitvis_steps(self, arm: str, chunk: Any) -> tuple[Iterator[Any], float]:
         """Return the steps of a chunk, and the seconds that a chunk takes before and after them."""
-        from vitvis.synthesis import ActivationMaximization
-        from vitvis.synthesis.timing import bare_steps
+        from vitvis.fit import ActivationMaximization
+        from vitvis.fit.timing import bare_steps
 
         module = ActivationMaximization(self.backbone, [chunk], self.settings[arm[0]]).to(self.device)
         began = self.clock()
@@ -237,7 +237,7 @@ class Bench:
         best = [activation for other in cells if other.arm == "a" and other.depth == cell.depth
                 for activation in other.activations] if cell.arm != "a" else []  # fmt: skip
         if cell.arm == "a":
-            from vitvis.synthesis import Chunk
+            from vitvis.fit import Chunk
 
             parts = [Chunk(chunk.site, (unit,), (0,)) for unit in chunk.units]
             for part in parts:
@@ -247,8 +247,8 @@ class Bench:
                 cell.ranks += ranks
         else:
             cell.reached = [None] * len(chunk)
-            from vitvis.synthesis import ActivationMaximization
-            from vitvis.synthesis.timing import bare_steps
+            from vitvis.fit import ActivationMaximization
+            from vitvis.fit.timing import bare_steps
 
             module = ActivationMaximization(self.backbone, [chunk], self.settings[cell.arm[0]]).to(self.device)
             for step in bare_steps(module, chunk, "bf16-mixed" if cell.arm.endswith("16") else "32-true"):
@@ -266,7 +266,7 @@ class Bench:
 
     def measure(self, images: Any, chunk: Any) -> tuple[list[float], list[int]]:
         """Return clean activation and rank of each image, float32, mean over the patches."""
-        from vitvis.synthesis import measure_firing
+        from vitvis.fit import measure_firing
 
         firing = measure_firing(self.backbone, images.clamp(0, 1), chunk.site, chunk.units)
         return firing.mean.tolist(), firing.rank.tolist()

@@ -75,10 +75,10 @@ def make(backbone: Any, variant: dict[str, Any], depths: list[int], count: int) 
     """Make the images of a variant; returns its measures and the images `[N, 3, H, W]`."""
     from vitvis.backbones import parse_units
     from vitvis.config.core import merge
-    from vitvis.config.fit import FitSettings
-    from vitvis.synthesis import ActivationMaximization, measure_firing, plan_chunks
-    from vitvis.synthesis.measure import hf_share
-    from vitvis.synthesis.timing import bare_steps
+    from vitvis.fit import ActivationMaximization, measure_firing, plan_chunks
+    from vitvis.fit.measure import hf_share
+    from vitvis.fit.settings import FitSettings
+    from vitvis.fit.timing import bare_steps
 
     settings = merge(FitSettings, variant.get("set", []))
     kept, activation, ranks, curves, cost = [], [], [], [], 0.0

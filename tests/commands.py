@@ -137,8 +137,8 @@ def _entry_point(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch, w
     settings = _parse(module, words, monkeypatch, written)
     _check_settings(settings)
     if name == "vitvis.sweep" and settings is not None and settings.spec and "--" in words:
-        from vitvis.sweeps import read_spec
-        from vitvis.sweeps.check import check_settings
+        from vitvis.sweep import read_spec
+        from vitvis.sweep.check import check_settings
 
         check_settings(read_spec(ROOT / settings.spec), words[words.index("--") + 1 :])
 

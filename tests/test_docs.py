@@ -11,7 +11,7 @@ from tests.commands import Wrong, check
 from tests.markdown_pages import anchors, inline_commands, read_blocks, read_links, run_shell
 from vitvis.cli import COMMANDS
 from vitvis.config.core import merge, recipe_names
-from vitvis.config.fit import FitSettings
+from vitvis.fit.settings import FitSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")),

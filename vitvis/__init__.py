@@ -1,7 +1,6 @@
 """vitvis shows what the units of a vision model look for.
 
-`import vitvis` is cheap: torch, timm and Lightning come with the first name that is used. `vitvis.fit` is a module that
-can be called, since `python -m vitvis.fit` and `vitvis.fit(cfg)` want the same name.
+`import vitvis` is cheap: torch, timm and Lightning come with the first name that is used.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ActivationMaximization": "vitvis.synthesis.module",
-    "FitSettings": "vitvis.config.fit",
+    "ActivationMaximization": "vitvis.fit.module",
+    "FitSettings": "vitvis.fit.settings",
     "Tap": "vitvis.backbones",
-    "UnitDataModule": "vitvis.synthesis.datamodule",
+    "UnitDataModule": "vitvis.fit.datamodule",
     "VitvisError": "vitvis.errors",
     "load_backbone": "vitvis.backbones",
     "parse_units": "vitvis.backbones",

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from vitvis.backbones import Backbone, Tap, load_backbone, parse_units
 from vitvis.config.core import merge
-from vitvis.config.fit import FitSettings
-from vitvis.synthesis import ActivationMaximization, UnitDataModule, plan_chunks
+from vitvis.fit import ActivationMaximization, UnitDataModule, plan_chunks
+from vitvis.fit.settings import FitSettings
 
 NARROW: dict[str, Any] = {"depth": 2, "embed_dim": 48, "num_heads": 3}
 CLIP, HALF, NONE = "clip", "half", "none"

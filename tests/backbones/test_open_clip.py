@@ -94,10 +94,10 @@ def test_prompts_are_cosines(tmp_path: Path) -> None:
 
 
 def test_fit_raises_the_cosine_to_a_prompt() -> None:
-    from vitvis.config.fit import ObjectiveSettings
-    from vitvis.synthesis.chunks import Chunk
-    from vitvis.synthesis.measure import measure_firing
-    from vitvis.synthesis.objective import Objective
+    from vitvis.fit.chunks import Chunk
+    from vitvis.fit.measure import measure_firing
+    from vitvis.fit.objective import Objective
+    from vitvis.fit.settings import ObjectiveSettings
 
     model, backbone = small()
     units = [*resolve_units(["head:3", 'text:"a dog"', '-text:"a dog"'], backbone)]

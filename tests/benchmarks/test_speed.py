@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vitvis.backbones import load_backbone
-from vitvis.synthesis.regularizers import paper_tv
+from vitvis.fit.regularizers import paper_tv
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,8 +84,8 @@ def test_flops_counted_are_those_of_the_closed_form(vit, block) -> None:
     from speed_rates import count_flops, vit_step_flops
 
     from vitvis.backbones import parse_units
-    from vitvis.synthesis import ActivationMaximization, plan_chunks
-    from vitvis.synthesis.timing import bare_steps
+    from vitvis.fit import ActivationMaximization, plan_chunks
+    from vitvis.fit.timing import bare_steps
 
     chunk = plan_chunks(parse_units(f"blocks.{block}.mlp:0-1", vit.sites), [0], vit.sites, 2)[0]
     module = ActivationMaximization(vit, [chunk], {"copies": 3, "steps": 4, "augment": {"affine": None}})

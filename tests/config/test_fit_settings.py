@@ -3,9 +3,9 @@
 import pytest
 
 from vitvis.config.core import iterate_settings, merge
-from vitvis.config.fit import FitSettings, parse_size
 from vitvis.config.help import format_help
 from vitvis.config.values import flatten
+from vitvis.fit.settings import FitSettings, parse_size
 
 TOP = {"model", "weights", "image_size", "units", "seeds", "steps", "copies", "chunk", "image", "augment", "regularize",
        "objective", "optim", "trainer", "logger", "out"}  # fmt: skip

@@ -16,14 +16,14 @@ import pytest
 import yaml
 from PIL import Image
 
-from vitvis.config.concepts import ConceptsSettings
+from vitvis.concepts.settings import ConceptsSettings
 from vitvis.config.core import merge, parse
-from vitvis.config.evaluate import EvaluateSettings
-from vitvis.config.findings import STATEMENTS, FindingsSettings
-from vitvis.config.fit import FitSettings
-from vitvis.config.search import SearchSettings
+from vitvis.evaluate.settings import EvaluateSettings
 from vitvis.findings import findings, main, with_quick
-from vitvis.statements.page import read_texts
+from vitvis.findings.page import read_texts
+from vitvis.findings.settings import STATEMENTS, FindingsSettings
+from vitvis.fit.settings import FitSettings
+from vitvis.search.settings import SearchSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs" / "findings"
@@ -31,7 +31,7 @@ SCHEMAS = {"fit": FitSettings, "search": SearchSettings, "evaluate": EvaluateSet
            "findings": FindingsSettings}  # fmt: skip
 KIND = {"background": "evaluate", "lowpass": "evaluate", "tokens": "evaluate", "search": "search",
         "search-cnn": "search", "clip-search": "search", "quick": "findings", "article": "findings"}  # fmt: skip
-INTRO = (ROOT / "vitvis" / "statements" / "intro.md").read_text(encoding="utf-8")
+INTRO = (ROOT / "vitvis" / "findings" / "intro.md").read_text(encoding="utf-8")
 COMMANDS = [command for text in read_texts().values() for command in text["commands"]]
 COMMANDS += INTRO.partition("```bash\n")[2].partition("```")[0].splitlines()
 
@@ -65,7 +65,7 @@ def test_every_statement_has_its_words() -> None:
 def test_the_files_name_the_units_that_the_command_works_on() -> None:
     """For the bundled models: patterns in the files and sites found in the models come to the same units."""
     from vitvis.backbones import parse_units
-    from vitvis.statements.bench import KINDS, Bench
+    from vitvis.findings.bench import KINDS, Bench
 
     bench = Bench(FindingsSettings())
     kinds = [site for kind in KINDS for site in bench.kinds[kind]]

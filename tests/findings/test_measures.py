@@ -12,10 +12,10 @@ from PIL import Image
 from torch import nn
 
 from vitvis.backbones import Backbone, parse_units
-from vitvis.statements.finding import sign_of, verdict_of
-from vitvis.statements.intervals import difference, mean
-from vitvis.statements.matching import place_among
-from vitvis.statements.measures import (
+from vitvis.findings.finding import sign_of, verdict_of
+from vitvis.findings.intervals import difference, mean
+from vitvis.findings.matching import place_among
+from vitvis.findings.measures import (
     bits_per_pixel,
     box_share,
     chance_of_same,

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from vitvis.config.core import merge
-from vitvis.config.fit import FitSettings
 from vitvis.errors import VitvisError
+from vitvis.fit.settings import FitSettings
 from vitvis.runs import RunFolder, atomic_write, read_manifest, read_png_text, read_records, recipe_hash, save_png
 from vitvis.runs.manifest import difference
 

@@ -1,0 +1,44 @@
+"""Every command that docs/clip.md and docs/evaluate.md show is read by the real parser, as a shell hands it over."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vitvis.concepts.settings import ConceptsSettings
+from vitvis.config.core import parse
+from vitvis.evaluate.settings import EvaluateSettings
+from vitvis.fit.settings import FitSettings
+from vitvis.search.settings import SearchSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMAS: dict[str, Any] = {
+    "vitvis.fit": FitSettings, "vitvis.search": SearchSettings, "vitvis.concepts": ConceptsSettings,
+    "vitvis.evaluate": EvaluateSettings,
+}  # fmt: skip
+COMMANDS = [
+    line.strip()
+    for page in ("clip.md", "evaluate.md")
+    for line in (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
+    if line.strip().startswith("python -m vitvis.")
+]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_command_is_read(line: str) -> None:
+    words = shlex.split(line)
+    settings = parse(SCHEMAS[words[2]], words[3:], prog=words[2], description="")
+    for word in words[3:]:
+        key, _, value = word.partition("=")
+        if (
+            key in ("model", "weights", "data", "out", "vocabulary", "fit", "language")
+            and words[2] != "vitvis.evaluate"
+        ):
+            assert getattr(settings, key) == value
+
+
+def test_pages_show_commands() -> None:
+    assert len(COMMANDS) >= 12

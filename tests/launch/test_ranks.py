@@ -1,0 +1,149 @@
+"""Several processes make the images that one makes, and meet only at the end."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytorch_lightning.strategies import StrategyRegistry
+
+from vitvis.errors import VitvisError
+from vitvis.fit import run as fit
+from vitvis.fit.settings import TrainerSettings
+from vitvis.launch.ranks import IndependentStrategy, own, register, trainer_arguments
+from vitvis.runs import read_records
+
+ARGV = ["model=test_vit", "weights=none", "image_size=64", "steps=4", "copies=2", "trainer.accelerator=cpu",
+        "units=[blocks.0.mlp:0-3,blocks.1.mlp:5]", "chunk=2", "trainer.threads=1"]  # fmt: skip
+
+
+def pixels(path):
+    return np.asarray(Image.open(path)).astype(int)
+
+
+def test_two_processes_make_what_one_makes(tmp_path):
+    """Three chunks over two ranks: ranks have different numbers of steps, and none waits for the other."""
+    command = [sys.executable, "-m", "vitvis.fit", *ARGV, f"out={tmp_path / 'two'}", "trainer.devices=2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("folder ") == 1  # rank 0 alone speaks
+    threads = torch.get_num_threads()
+    one = fit(ARGV, out=str(tmp_path / "one"))  # threads=1: sums in one order, so that pixels can be equal
+    torch.set_num_threads(threads)
+    two = read_records(tmp_path / "two")
+    keys = ("address", "seed", "status", "rank", "recipe", "weights_id", "image")
+    assert sorted([record[key] for key in keys] for record in one) == sorted([r[key] for key in keys] for r in two)
+    by_address = {record["address"]: record for record in two}
+    for record in one:
+        assert by_address[record["address"]]["activation"] == pytest.approx(record["activation"], abs=1e-5)
+        assert (pixels(tmp_path / "one" / record["image"]) == pixels(tmp_path / "two" / record["image"])).all()
+    assert pixels(tmp_path / "one/sheet.png").shape == pixels(tmp_path / "two/sheet.png").shape
+
+
+def test_every_item_has_one_owner():
+    items = list(range(11))
+    for world in (1, 2, 3, 16):
+        parts = [own(items, rank, world) for rank in range(world)]
+        assert sorted(sum(parts, [])) == items
+    assert own(items, 1, 4) == [1, 5, 9]
+
+
+def test_the_strategy_is_known_to_lightning_once_registered():
+    assert register() in StrategyRegistry.available_strategies()
+    assert isinstance(StrategyRegistry.get(register()), IndependentStrategy)
+
+
+def test_one_device_needs_no_strategy():
+    arguments = trainer_arguments(TrainerSettings(accelerator="cpu"))
+    assert arguments["strategy"] == "auto" and arguments["precision"] == "32-true"
+
+
+def test_torchrun_sets_the_number_of_processes(monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8"}.items():
+        monkeypatch.setenv(name, value)
+    arguments = trainer_arguments(TrainerSettings(accelerator="cpu"))
+    assert (arguments["devices"], arguments["num_nodes"]) == (4, 2)
+    assert isinstance(arguments["strategy"], IndependentStrategy)
+
+
+def test_slurm_sets_the_number_of_processes(monkeypatch):
+    slurm = {"NTASKS": "6", "NTASKS_PER_NODE": "2", "NNODES": "3", "JOB_NAME": "fit", "JOB_ID": "1"}
+    for name, value in slurm.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    arguments = trainer_arguments(TrainerSettings(accelerator="cpu"))
+    assert (arguments["devices"], arguments["num_nodes"]) == (2, 3)
+    assert not arguments["plugins"][0].auto_requeue
+
+
+def test_slurm_without_tasks_per_node_is_one_line(monkeypatch):
+    for name, value in {"SLURM_NTASKS": "6", "SLURM_JOB_NAME": "fit"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(VitvisError, match="ntasks-per-node"):
+        trainer_arguments(TrainerSettings(accelerator="cpu"))
+
+
+@pytest.mark.parametrize("devices", ["many", 0, 2.5, None])
+def test_devices_that_make_no_sense(devices):
+    if devices is None:
+        assert trainer_arguments(TrainerSettings(accelerator="cpu", devices=None))["devices"] == 1
+        return
+    with pytest.raises(VitvisError, match="trainer.devices"):
+        trainer_arguments(TrainerSettings(accelerator="cpu", devices=devices))
+
+
+PREDICT = r"""
+import os, sys, torch, pytorch_lightning as pl
+from vitvis.fit.settings import TrainerSettings
+from vitvis.launch.ranks import trainer_arguments
+
+class Own(pl.LightningModule):  # ranks that differ, in what they hold and in how much they have to do
+    def __init__(self):
+        super().__init__()
+        self.number = torch.nn.Parameter(torch.tensor(float(os.environ.get("LOCAL_RANK", "0"))))
+    def predict_step(self, batch, index):
+        with open(f"{sys.argv[1]}/{self.trainer.global_rank}", "a") as file:
+            file.write(f"{self.number.item():g} {torch.distributed.is_initialized()}\n")
+    def predict_dataloader(self):
+        return torch.utils.data.DataLoader(range(2 + self.trainer.global_rank), batch_size=1)
+
+where = TrainerSettings(accelerator="cpu", devices=2)
+trainer = pl.Trainer(**trainer_arguments(where), logger=False, enable_progress_bar=False, enable_model_summary=False,
+                     enable_checkpointing=False, use_distributed_sampler=False)
+trainer.predict(Own(), return_predictions=False)
+"""
+
+
+def test_ranks_keep_their_own_numbers_when_they_predict(tmp_path, root):
+    (tmp_path / "ranks").mkdir()
+    (tmp_path / "main.py").write_text(PREDICT)
+    command = [sys.executable, str(tmp_path / "main.py"), str(tmp_path / "ranks")]
+    done = subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True,
+                          text=True, timeout=300)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "ranks" / "0").read_text() == "0 False\n" * 2
+    assert (tmp_path / "ranks" / "1").read_text() == "1 False\n" * 3
+
+
+def test_ranks_end_when_the_one_that_started_them_is_killed(tmp_path, root):
+    """Rank 0 dies once rank 1 has begun; rank 1 is then on its way to a meeting that won't take place."""
+    (tmp_path / "main.py").write_text(
+        PREDICT.replace("batch, index):", "batch, index):\n        self.meet_or_die()").replace(
+            "    def predict_dataloader", r"""
+    def meet_or_die(self):
+        pipe = f"{sys.argv[1]}/pipe"
+        if self.trainer.global_rank == 0:
+            open(pipe).read()  # until rank 1 is here
+            os.kill(os.getpid(), 9)
+        open(pipe, "w").close()
+        self.trainer.strategy.meet()
+    def predict_dataloader""")
+    )  # fmt: skip
+    os.mkfifo(tmp_path / "pipe")
+    command = [sys.executable, str(tmp_path / "main.py"), str(tmp_path)]
+    # returns when nobody holds the pipes of the output any more
+    done = subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True,
+                          text=True, timeout=300)  # fmt: skip
+    assert done.returncode == -9, done.stderr

@@ -1,0 +1,112 @@
+"""The streaming top-k against a slow full sort."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vitvis.search import topk
+
+# few distinct values make ties; both zeros, infinities and NaN are in
+VALUES = st.sampled_from(
+    [-math.inf, -3.5, -1.0, -1e-38, -0.0, 0.0, 1e-45, 0.25, 1.0, 1.0000001, 7e30, math.inf, math.nan]
+)
+
+
+def slow(values: np.ndarray, indices: list[int], k: int, largest: bool) -> list[list[tuple[float, int]]]:
+    """Sort everything, unit by unit: activation first, dataset index second, NaN nowhere."""
+    ranked = []
+    for column in values.T:
+        pairs = [(float(value), index) for value, index in zip(column, indices, strict=True) if not math.isnan(value)]
+        ranked.append(sorted(pairs, key=lambda pair: (-pair[0] if largest else pair[0], pair[1]))[:k])
+    return ranked
+
+
+def read(top: topk.TopK) -> list[list[tuple[float, int]]]:
+    values, indices = topk.decode(top)
+    return [
+        [(v, i) for v, i in zip(row, places, strict=True) if i >= 0]
+        for row, places in zip(values.tolist(), indices.tolist(), strict=True)
+    ]
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[np.ndarray, list[int], list[int], int]:
+    images, units = draw(st.integers(1, 24)), draw(st.integers(1, 4))
+    values = np.array(draw(st.lists(VALUES, min_size=images * units, max_size=images * units)), dtype=np.float32)
+    spread = draw(st.sampled_from([1, 97, topk.MAX_INDEX // 32]))
+    order = draw(st.permutations(range(images)))
+    cuts = sorted(draw(st.sets(st.integers(1, max(1, images - 1)), max_size=5)))
+    return values.reshape(images, units), [place * spread for place in order], cuts, draw(st.integers(1, 8))
+
+
+@settings(max_examples=150, deadline=None)
+@given(streams(), st.booleans())
+def test_equals_full_sort_however_the_stream_is_cut_and_ordered(
+    stream: tuple[np.ndarray, list[int], list[int], int], largest: bool
+) -> None:
+    values, indices, cuts, k = stream
+    top = topk.empty(values.shape[1], k, largest=largest)
+    kept: dict[tuple[int, int], int] = {}  # (unit, slot) -> dataset index: what a map buffer would hold
+    for part in np.split(np.arange(len(indices)), [cut for cut in cuts if cut < len(indices)]):
+        own = torch.tensor([indices[row] for row in part], dtype=torch.int64)
+        top, placed = topk.update(top, torch.from_numpy(values[part]), own)
+        for unit, row, slot in zip(placed.units.tolist(), placed.rows.tolist(), placed.slots.tolist(), strict=True):
+            kept[unit, slot] = int(own[row])
+    assert read(top) == slow(values, indices, k, largest)
+    assert all(sorted(row) == list(range(k)) for row in top.slots.tolist())
+    for unit, (row, places) in enumerate(zip(top.slots.tolist(), topk.decode(top)[1].tolist(), strict=True)):
+        assert [kept[unit, slot] for slot, index in zip(row, places, strict=True) if index >= 0] == [
+            index for index in places if index >= 0
+        ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(streams(), st.booleans(), st.integers(1, 3))
+def test_merged_ranks_equal_one_rank(
+    stream: tuple[np.ndarray, list[int], list[int], int], largest: bool, world: int
+) -> None:
+    values, indices, _, k = stream
+    merged = None
+    for rank in range(world):
+        own = list(range(rank, len(indices), world))
+        part, _ = topk.update(
+            topk.empty(values.shape[1], k, largest=largest),
+            torch.from_numpy(values[own]),
+            torch.tensor([indices[row] for row in own], dtype=torch.int64),
+        )
+        if merged is None:
+            merged, payload = part, topk.decode(part)[1].gather(1, part.slots.long().argsort(1))
+            continue
+        other = topk.decode(part)[1].gather(1, part.slots.long().argsort(1))  # what each slot holds
+        merged, origin = topk.merge(merged, part)
+        payload = torch.cat([payload, other], 1).gather(1, origin)
+        assert torch.equal(payload, topk.decode(merged)[1])
+    assert merged is not None
+    assert read(merged) == slow(values, indices, k, largest)
+
+
+def test_units_whose_best_activation_is_negative_are_ranked() -> None:
+    values = torch.tensor([[-0.3], [-0.1], [-0.2]])
+    top, _ = topk.update(topk.empty(1, 2), values, torch.tensor([10, 11, 12]))
+    assert read(top) == [[(pytest.approx(-0.1), 11), (pytest.approx(-0.2), 12)]]
+
+
+def test_update_leaves_the_old_ranking_alone() -> None:
+    before = topk.empty(2, 3)
+    keys = before.keys.clone()
+    topk.update(before, torch.rand(5, 2), torch.arange(5))
+    assert torch.equal(before.keys, keys)
+
+
+def test_index_beyond_32_bits_is_refused() -> None:
+    with pytest.raises(ValueError, match="have to lie"):
+        topk.encode(torch.zeros(1, 1), torch.tensor([topk.MAX_INDEX + 1]))
+    assert (
+        topk.decode(topk.update(topk.empty(1, 1), torch.zeros(1, 1), torch.tensor([topk.MAX_INDEX]))[0])[1] == 2**32 - 1
+    )

@@ -1,0 +1,158 @@
+"""Write an atlas: read the runs, draw sprites, copy photos and pictures, write data and the page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitvis.atlas import overview, pages, pictures
+from vitvis.atlas.commands import Commands
+from vitvis.atlas.details import PER_PART, SearchDetails
+from vitvis.atlas.evaluations import read_evaluation
+from vitvis.atlas.model import Backbone, Site
+from vitvis.atlas.output import Output, script
+from vitvis.atlas.privacy import tidy_value
+from vitvis.atlas.readers import read_backbones, read_runs
+from vitvis.atlas.sprites import draw_sheets
+from vitvis.atlas.tables import site_table
+from vitvis.errors import VitvisError
+
+__all__ = ["Atlas", "write_atlas"]
+
+_Veil = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """What was written.
+
+    Attributes:
+        path: The page to open.
+        units: Units with a page of their own.
+        bytes: Size of the folder.
+        left_out: Full-size pictures that did not fit into `max_mb`.
+        photos_left_out: Photos that did not.
+    """
+
+    path: Path
+    units: int
+    bytes: int
+    left_out: int
+    photos_left_out: int
+
+
+def write_atlas(
+    folders: Iterable[str | Path],
+    out: str | Path,
+    *,
+    title: str = "vitvis atlas",
+    max_mb: float = 1000.0,
+    tile: int = 96,
+    exemplars: int = 9,
+    paths: bool = False,
+    link: bool = False,
+) -> Atlas:
+    """Write a static site from run folders; whole or not at all.
+
+    Args:
+        folders: Run folders of any kind; a sweep brings its trials.
+        out: The site's folder; an atlas that is there is replaced.
+        title: Title of the page.
+        max_mb: Size in MB (10^6 bytes) that photos and full-size pictures may fill the folder up to; sprites and data
+            always go in.
+        tile: Side of a sprite in px.
+        exemplars: Strongest photos a unit; half as many of the weakest.
+        paths: Show names of dataset files and absolute paths, instead of leaving them out.
+        link: Refer to full-size pictures that lie beside `out`, in the same folder, instead of copying them: for the
+            atlas of a run that lies within the run.
+
+    Raises:
+        VitvisError: a folder is no run, none holds anything to show, `out` is something else than an atlas, or
+            what can't be left out is larger than `max_mb`.
+    """
+    out = Path(out)
+    if out.exists() and not (out / pages.MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise VitvisError(f"{out}: is there and is no atlas; choose another folder with out=FOLDER")
+    veil: _Veil = (lambda value: value) if paths else tidy_value
+    runs = read_runs(folders)
+    backbones = read_backbones(runs)
+    evaluations = [found for run in runs if run.kind == "evaluate" if (found := read_evaluation(run, veil))]
+    for found in evaluations:
+        found["run"].found = len(found["rows"])
+    if not backbones and not evaluations:
+        raise VitvisError("nothing to show: the runs hold no record yet (run their commands again to finish them)")
+    sites = [site for backbone in backbones for site in backbone.sites]
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        output = Output(partial, max_mb * 1e6)
+        tables = _write_sprites(output, backbones, tile, veil)
+        _write_details(output, sites, exemplars=exemplars, paths=paths, veil=veil)
+        described = [pages.describe_run(run, veil) for run in runs]
+        sheets = {name: (table["sheets"], *table["mosaic"]) for name, table in tables.items()}
+        worded = {name for name, table in tables.items() if any(table["words"])}
+        pages.write_pages(output, title, runs, described, backbones, evaluations, sheets, worded)
+        about = pages.atlas_data(title, tile, described, backbones, worded)
+        output.promised = sum(len(script(*item)) for item in [*tables.items(), ("atlas", about)])
+        wanted = pictures.rank_photos(sites, exemplars)
+        output.promised += pictures.names_bytes(sites, wanted)
+        has_images = any(picture.record for site in sites for picture in site.pictures)
+        photos = pictures.copy_photos(output, wanted, 0.5 if has_images else 1)
+        linked = pictures.link_pictures(sites, tables, out.resolve().parent) if link else set()
+        left_out = pictures.copy_pictures(output, sites, tables, keep_text=paths, skip=linked)
+        output.promised = 0
+        for name, table in tables.items():
+            output.write_script(f"data/{name}.js", name, table)
+        output.write_script("data/photos.js", "photos", {"suffix": photos.suffix, "absent": photos.absent})
+        output.write_script(pages.MARK, "atlas", about)
+        if output.room < 0:
+            raise VitvisError(
+                f"the atlas needs {output.size / 1e6:.1f} MB without photos and full-size pictures, more than"
+                f" max_mb={max_mb:g}; give fewer runs, a smaller tile=, fewer exemplars=, or a larger max_mb="
+            )
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    units = sum(len(site.keys) for site in sites)
+    return Atlas(out / "index.html", units, output.size, left_out, photos.left_out)
+
+
+def _write_sprites(output: Output, backbones: Sequence[Backbone], tile: int, veil: _Veil) -> dict[str, dict[str, Any]]:
+    """Draw the sprites of all sites; return the columns of each by its id."""
+    tables = {}
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        for backbone in backbones:
+            lead = overview.lead_kind(backbone)
+            for site in backbone.sites:
+                chosen = overview.choose(site)
+                sheets = draw_sheets(site.pictures, tile, chosen, pool, column=site.kind == lead)
+                for place, data in enumerate(sheets.files):
+                    output.write(f"sprites/{site.id}-{place}.webp", data)
+                output.write(f"sprites/{site.id}.webp", sheets.mosaic)
+                tables[site.id] = site_table(site, sheets, veil)
+    return tables
+
+
+def _write_details(output: Output, sites: Sequence[Site], *, exemplars: int, paths: bool, veil: _Veil) -> None:
+    """Write what unit pages need beyond their site's columns, 64 units a file."""
+    commands = Commands()
+    for site in sites:
+        details = SearchDetails(site, exemplars=exemplars, paths=paths)
+        places: dict[int, list[int]] = {}
+        for place, picture in enumerate(site.pictures):
+            places.setdefault(picture.unit, []).append(place)
+        for start in range(0, len(site.keys), PER_PART):
+            part = []
+            for unit in range(start, min(start + PER_PART, len(site.keys))):
+                chosen = [(place, site.pictures[place]) for place in places[unit]]
+                lines = {place: veil(commands.line(picture, site.addresses[unit])) for place, picture in chosen}
+                part.append({**details.unit(unit), "commands": lines})
+            name = f"{site.id}-{start // PER_PART}"
+            output.write_script(f"data/{name}.js", name, part)

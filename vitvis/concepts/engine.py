@@ -1,0 +1,245 @@
+"""From run folders to words and concept scores of their units."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitvis.backbones import Backbone, load_backbone
+from vitvis.concepts.settings import ConceptsSettings
+from vitvis.errors import VitvisError
+from vitvis.runs import atomic_write, read_manifest, read_records
+
+from .embed import embed_pictures, embed_words
+from .score import Floats, centre, concept_score
+from .words import rank_words, read_vocabulary, unit_vectors
+
+__all__ = ["FOLDER", "Concepts", "find_concepts"]
+
+#: Where a run's concepts lie, within its folder.
+FOLDER = "concepts"
+
+
+@dataclass
+class Concepts:
+    """Words and scores of one run.
+
+    Attributes:
+        path: the run's folder; files are in `concepts/` below it.
+        backbone: of the run.
+        records: a row a unit: `address, site, kind, depth, unit, score, language, look, photos, words, similarities`.
+        table: a row a site: units, and mean, median, share above 0 of the score.
+        own_language: whether the run's model is the one whose embedding is the language space. Its units are part of
+            what that embedding is made of, so that their score flatters them.
+    """
+
+    path: Path
+    backbone: str
+    records: list[dict[str, Any]]
+    table: list[dict[str, Any]]
+    own_language: bool = False
+
+
+def find_concepts(settings: ConceptsSettings) -> list[Concepts]:
+    """Rank words and score units of every run of the settings, in the same two spaces.
+
+    Raises:
+        VitvisError: a folder is no run of search or fit, a model can't be loaded, a file can't be read.
+    """
+    words = read_vocabulary(settings.vocabulary)
+    runs = [(Path(run), read_manifest(run)) for run in settings.run]
+    for path, manifest in runs:
+        if manifest["kind"] not in ("search", "fit"):
+            raise VitvisError(f"{path}: is a run of {manifest['kind']}; words need a run of search or fit")
+    fit = _fit(settings, runs)
+    language = _language(settings, [manifest for _, manifest in runs])
+    searched = any(manifest["kind"] == "search" for _, manifest in runs)
+    look = load_backbone(settings.look, settings.look_weights) if searched else None
+    done = []
+    for path, manifest in runs:
+        own = path if manifest["kind"] == "fit" else fit[1] if fit and fit[0] == _weights_of(manifest) else None
+        done.append(_one(path, manifest["kind"], own, words, language, look, settings))
+    return done
+
+
+def _weights_of(manifest: dict[str, Any]) -> tuple[str, str]:
+    return str(manifest["backbone"]["name"]), str(manifest["backbone"]["weights_id"])
+
+
+def _fit(
+    settings: ConceptsSettings, runs: Sequence[tuple[Path, dict[str, Any]]]
+) -> tuple[tuple[str, str], Path] | None:
+    """Return the model of `fit=` and its folder: its images belong to searches of that very model."""
+    if settings.fit is None:
+        return None
+    path = Path(settings.fit)
+    manifest = read_manifest(path)
+    if manifest["kind"] != "fit":
+        raise VitvisError(f"fit={path}: is a run of {manifest['kind']}; give a run of vitvis.fit")
+    model = _weights_of(manifest)
+    if not any(other["kind"] == "search" and _weights_of(other) == model for _, other in runs):
+        raise VitvisError(
+            f"fit={path}: has images of {model[0]} ({model[1]}), and none of the searches is of that model"
+        )
+    return model, path
+
+
+def _language(settings: ConceptsSettings, manifests: Sequence[dict[str, Any]]) -> Backbone:
+    name, weights = settings.language, settings.language_weights
+    models = [manifest["backbone"] for manifest in manifests]
+    own = next((model for model in models if str(model["name"]).startswith("open_clip:")), None)
+    if name is None and own is not None:
+        name = str(own["name"])
+        weights = str(own.get("weights")) if weights == "hub" else weights
+    if name is None:
+        raise VitvisError(
+            "say which language model reads the pictures: language=open_clip:ViT-B-32 language_weights=FILE (or a tag)"
+        )
+    backbone = load_backbone(name, weights)
+    if backbone.language is None:
+        raise VitvisError(f"language={name}: has no text tower; use a model of open_clip, such as open_clip:ViT-B-32")
+    if settings.language is None and own is not None and backbone.weights_id != own["weights_id"]:
+        raise VitvisError(
+            f"language_weights={weights}: are not the weights of the run's own {name} (its random ones are gone, or "
+            "the file has changed); give language_weights=FILE, or name the model too: language=open_clip:NAME"
+        )
+    return backbone
+
+
+def _one(
+    path: Path,
+    kind: str,
+    fit: Path | None,
+    words: list[str],
+    language: Backbone,
+    look: Backbone | None,
+    settings: ConceptsSettings,
+) -> Concepts:
+    records = [record for record in read_records(path) if record.get("status", "ok") == "ok"]
+    if not records:
+        raise VitvisError(f"{path}: has no records of units yet; run it again to finish it")
+    units = list({record["address"]: record for record in records}.values())
+    cache = path / FOLDER / "cache"
+    assert language.language is not None
+    vectors: list[Floats] = []
+    scores = None
+    exemplars = np.full((len(units), 1), -1)
+    if kind == "search" and look is not None:
+        files, exemplars = _photos(path, units, settings.k)
+        meaning = embed_pictures(language, files, cache, look=False, batch=settings.batch_size)
+        seen = embed_pictures(look, files, cache, look=True, batch=settings.batch_size)
+        vectors.append(unit_vectors(meaning, exemplars))
+        scores = concept_score(meaning, seen, exemplars, settings.seed)
+    if fit is not None:
+        vectors.append(_optimised(fit, units, language, cache, settings.batch_size))
+    caches = [cache, *(Path(run) / FOLDER / "cache" for run in settings.run)]
+    ranking = rank_words(vectors, embed_words(language.language, words, caches), settings.words)
+    rows = []
+    for place, unit in enumerate(units):
+        best = zip(ranking.words[place].tolist(), ranking.similarity[place].tolist(), strict=True)
+        known = any(bool(kind_of[place].any()) for kind_of in vectors)
+        chosen = [(words[word], round(value, 4)) for word, value in best] if known else []
+        numbers = [None] * 3 if scores is None else [
+            _number(values[place]) for values in (scores.score, scores.language, scores.look)
+        ]  # fmt: skip
+        rows.append({
+            **{key: unit[key] for key in ("backbone", "weights_id", "address", "site", "kind", "depth", "unit")},
+            "score": numbers[0], "language": numbers[1], "look": numbers[2],
+            "photos": int((exemplars[place] >= 0).sum()),
+            "words": [word for word, _ in chosen], "similarities": [value for _, value in chosen],
+        })  # fmt: skip
+    own = str(units[0]["weights_id"]) == language.weights_id
+    done = Concepts(path, str(units[0]["backbone"]), rows, _table(rows), own)
+    _write(done, language, look, settings)
+    return done
+
+
+def _photos(path: Path, units: list[dict[str, Any]], k: int) -> tuple[dict[str, Path], Any]:
+    """Thumbnails that strongest photos have, by index, and their rows for each unit."""
+    wanted = sorted({int(index) for unit in units for index in unit["strongest_index"][:k]})
+    files = {str(index): path / "thumbs" / f"{index}.jpg" for index in wanted}
+    files = {index: file for index, file in files.items() if file.is_file()}
+    if len(files) < 3:
+        raise VitvisError(
+            f"{path}: has {len(files)} thumbnails of strongest photos; search again with thumbs=strongest"
+        )
+    rows = {index: row for row, index in enumerate(files)}
+    exemplars = np.full((len(units), k), -1, np.int64)
+    for place, unit in enumerate(units):
+        for column, index in enumerate(unit["strongest_index"][:k]):
+            exemplars[place, column] = rows.get(str(int(index)), -1)
+    return files, exemplars
+
+
+def _optimised(fit: Path, units: list[dict[str, Any]], language: Backbone, cache: Path, batch: int) -> Floats:
+    """Embeddings of optimised images, `[U, D]`; zeros for units that the fit has no image of."""
+    images = {
+        str(record["address"]): fit / str(record["image"])
+        for record in reversed(read_records(fit))
+        if record.get("status") == "ok" and record.get("image") and (fit / str(record["image"])).is_file()
+    }
+    files = {unit["address"]: images[unit["address"]] for unit in units if unit["address"] in images}
+    vectors = np.zeros((len(units), language.site("head").width), np.float32)
+    if len(files) < 2:  # the mean that vectors are measured from needs others
+        raise VitvisError(f"{fit}: has images of {len(files)} of these units; words need at least two")
+    features = centre(embed_pictures(language, files, cache, look=False, batch=batch))
+    places = [place for place, unit in enumerate(units) if unit["address"] in files]
+    by_address = dict(zip(files, features, strict=True))
+    for place in places:
+        vectors[place] = by_address[units[place]["address"]]
+    return vectors
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)
+
+
+def _table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    table = []
+    for site in dict.fromkeys(row["site"] for row in rows):
+        own = [row for row in rows if row["site"] == site]
+        scores = np.array([row["score"] for row in own if row["score"] is not None])
+        entry = {"backbone": own[0]["backbone"], "site": site, "units": len(own)}
+        if len(scores):
+            entry |= {
+                "mean": round(float(scores.mean()), 4),
+                "median": round(float(np.median(scores)), 4),
+                "above_0": round(float((scores > 0).mean()), 4),
+                "language": round(float(np.mean([row["language"] for row in own if row["language"] is not None])), 4),
+                "look": round(float(np.mean([row["look"] for row in own if row["look"] is not None])), 4),
+            }
+        table.append(entry)
+    return table
+
+
+def _write(done: Concepts, language: Backbone, look: Backbone | None, settings: ConceptsSettings) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = done.path / FOLDER
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(done.records), buffer)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    columns = ("address", "score", "language", "look", "photos")
+    writer.writerow([*columns, "words"])
+    for row in done.records:
+        writer.writerow([*(row[column] for column in columns), "; ".join(row["words"])])
+    summary = {
+        "language": {"name": language.name, "weights": language.weights, "weights_id": language.weights_id},
+        "look": None if look is None else {"name": look.name, "weights": look.weights, "weights_id": look.weights_id},
+        "k": settings.k,
+        "seed": settings.seed,
+        "own_language": done.own_language,
+        "table": done.table,
+    }
+    atomic_write(folder / "concepts.csv", text.getvalue().encode())
+    atomic_write(folder / "concepts.json", json.dumps(summary, indent=1).encode())
+    atomic_write(folder / "concepts.parquet", buffer.getvalue())

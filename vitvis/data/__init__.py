@@ -1,0 +1,1 @@
+"""Photos: sources, layouts, decoding, boxes and masks, labels."""

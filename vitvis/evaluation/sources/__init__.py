@@ -1,5 +1,0 @@
-"""The layouts of data that can be measured on; `data=KIND:PATH` opens one."""
-
-from vitvis.evaluation.sources.registry import KINDS, guess_kind, open_source
-
-__all__ = ["KINDS", "guess_kind", "open_source"]

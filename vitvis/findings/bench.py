@@ -1,0 +1,221 @@
+"""The bench: models, and runs of `vitvis.fit`, `vitvis.search` and `vitvis.evaluate` that statements share.
+
+Every run lies in `OUT/runs/NAME` and goes on by itself when it was cut off. Two statements that ask for the same images
+use one folder, so nothing is made twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vitvis.config.core import merge, recipe_path
+from vitvis.errors import VitvisError
+from vitvis.evaluate.settings import EvaluateSettings
+from vitvis.findings.settings import FindingsSettings
+from vitvis.fit.settings import FitSettings
+from vitvis.search.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from vitvis.backbones import Backbone, Site
+    from vitvis.data.sources import Source
+    from vitvis.search import SearchRun
+
+__all__ = ["KINDS", "ROLES", "Bench", "spaced"]
+
+ROLES = ("model", "cnn")
+#: Kinds that are compared, in the order of the sheet.
+KINDS = ("mlp", "q", "k", "v", "attn")
+
+Record = dict[str, Any]
+
+
+class Bench:
+    """Runs the parts that statements are made of.
+
+    Args:
+        settings: Of the command.
+    """
+
+    def __init__(self, settings: FindingsSettings) -> None:
+        self.settings = settings
+        self.out = Path(settings.out)
+        self._backbones: dict[str, Backbone] = {}
+        self._searches: dict[str, SearchRun] = {}
+        self._pictures: dict[str, list[Record]] = {}
+
+    def folder(self, statement: str) -> Path:
+        """Return the folder of a statement's pictures and numbers."""
+        path = self.out / statement
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def run_folder(self, name: str) -> Path:
+        """Return the folder of a run."""
+        return self.out / "runs" / name
+
+    @property
+    def draws(self) -> dict[str, int]:
+        """Arguments of a bootstrap."""
+        return {"samples": self.settings.bootstrap, "seed": self.settings.seed}
+
+    def backbone(self, role: str) -> Backbone:
+        """Return the transformer (`model`) or the CNN (`cnn`)."""
+        if role not in self._backbones:
+            from vitvis.backbones import load_backbone
+
+            size = self.settings.image_size
+            size = (size, size) if isinstance(size, int) else tuple(size) if size else None
+            self._backbones[role] = load_backbone(*self._named(role), image_size=size)
+        return self._backbones[role]
+
+    def sites(self, role: str, kind: str | None = None) -> list[Site]:
+        """Return one site of a kind for each block, shallow first: the last of the block, where it has several.
+
+        Args:
+            role: Model.
+            kind: FFN neurons of the transformer and outputs of blocks of the CNN when None.
+
+        Raises:
+            VitvisError: the model has no such sites.
+        """
+        kind = kind or ("mlp" if role == "model" else "block")
+        backbone = self.backbone(role)
+        found: dict[int, Site] = {site.depth: site for site in backbone.sites.values() if site.kind == kind}
+        if not found:
+            raise VitvisError(f"{role}={backbone.name}: has no sites of kind {kind} (see python -m vitvis.sites)")
+        return [found[depth] for depth in sorted(found)]
+
+    @cached_property
+    def kinds(self) -> dict[str, list[Site]]:
+        """Return the sites that are compared, by kind: the same depths for all."""
+        everywhere = {kind: self.sites("model", kind) for kind in KINDS}
+        common = set.intersection(*({site.depth for site in sites} for sites in everywhere.values()))
+        chosen = set(spaced(sorted(common), self.settings.depths))
+        return {kind: [site for site in sites if site.depth in chosen] for kind, sites in everywhere.items()}
+
+    def addresses(self, sites: Sequence[Site], count: int) -> list[str]:
+        """Return addresses of so many units of each site, drawn by the seed."""
+        return [f"{site.name}:~{min(count, site.width)}" for site in sites if count]
+
+    def fit(self, config: str, role: str, units: Sequence[str], folder: str, extra: dict[str, Any]) -> list[Record]:
+        """Optimise images.
+
+        Args:
+            config: Name of a file in `configs/findings`.
+            role: Model.
+            units: Addresses.
+            folder: Of the run.
+            extra: Settings laid over the file's.
+
+        Returns:
+            Records of these units, shallow first, each with the absolute path of its image as `file`.
+        """
+        from vitvis.fit.engine import Fit
+
+        trainer = self.settings.trainer
+        out = self.run_folder(folder)
+        where = {"accelerator": trainer.accelerator, "devices": 1, "threads": trainer.threads,
+                 "progress": trainer.progress}  # fmt: skip
+        own = {**self._described(role), "units": list(units), "seeds": [self.settings.seed], "out": str(out)}
+        fit = Fit(merge(FitSettings, recipe_path(f"findings/{config}"), own, {"trainer": where}, extra))
+        wanted = {unit.address for unit in fit.units}
+        fit.run()
+        records = [record for record in fit.records if record["address"] in wanted]
+        records.sort(key=lambda record: (record["depth"], record["site"], record["unit"]))
+        return [{**record, "file": out / record["image"] if record["image"] else None} for record in records]
+
+    def pictures(self, role: str) -> list[Record]:
+        """Return the records of images of FFN neurons (transformer) or channels (CNN) of every block."""
+        if role not in self._pictures:
+            config, folder = ("depth", "fit-model") if role == "model" else ("depth-cnn", "fit-cnn")
+            units = self.addresses(self.sites(role), self.settings.units)
+            self._pictures[role] = self.fit(config, role, units, folder, self.settings.fit)
+        return self._pictures[role]
+
+    def search(self, role: str) -> SearchRun:
+        """Return the search of a model, for all units that any statement asks about."""
+        if role in self._searches:
+            return self._searches[role]
+        from vitvis.search import read_search
+        from vitvis.search.engine import search
+
+        settings = self.settings
+        sites = [*self.sites(role)]
+        if role == "model":
+            sites += [site for kind, found in self.kinds.items() if kind != "mlp" for site in found]
+        units = [text for count in (settings.units, settings.more) for text in self.addresses(sites, count)]
+        own = {**self._described(role), "units": units, "data": settings.data, "limit": settings.limit,
+               "k": settings.k, "seed": settings.seed, "out": str(self.run_folder(f"search-{role}")),
+               "workers": settings.trainer.workers,
+               "trainer": {"accelerator": settings.trainer.accelerator, "devices": 1,
+                           "threads": settings.trainer.threads, "progress": settings.trainer.progress}}  # fmt: skip
+        config = "search" if role == "model" else "search-cnn"
+        self._searches[role] = read_search(search(merge(SearchSettings, recipe_path(f"findings/{config}"), own)))
+        return self._searches[role]
+
+    @cached_property
+    def source(self) -> Source:
+        """The photos, with their boxes where the data has some."""
+        from vitvis.data.regions import open_regions
+        from vitvis.data.sources import open_source
+
+        source = open_source(self.settings.data, limit=self.settings.limit)
+        source.regions = open_regions("auto", source)
+        return source
+
+    def check(self) -> None:
+        """Find mistakes in `data` before anything is made.
+
+        Raises:
+            VitvisError: no such data, a stream, or photos without classes.
+        """
+        spec = self.settings.data
+        if not spec:
+            return
+        if not self.source.random_access:
+            raise VitvisError(
+                f"data={spec}: is a stream; findings need any photo at any time: parquet:FILE, imagefolder:PATH"
+            )
+        if self.source.item(0).label is None:
+            raise VitvisError(
+                f"data={spec}: has no classes; give parquet:FILE with a column 'label', or imagefolder:PATH"
+            )
+
+    def evaluate(self, config: str, roles: Sequence[str] = ROLES) -> dict[str, Any]:
+        """Measure accuracies as a file in `configs/findings` says; return what `results.json` holds."""
+        from vitvis.evaluate.engine import evaluate
+
+        settings = self.settings
+        own: dict[str, Any] = {
+            "models": [self._named(role)[0] for role in roles], "weights": [self._named(role)[1] for role in roles],
+            "image_size": settings.image_size, "data": settings.boxes or settings.data, "seed": settings.seed,
+            "bootstrap": settings.bootstrap, "out": str(self.run_folder(config)), "workers": settings.trainer.workers,
+            "trainer": {"accelerator": settings.trainer.accelerator, "devices": 1,
+                        "progress": settings.trainer.progress.replace("lines", "none")},
+        }  # fmt: skip
+        if settings.limit is not None:
+            own["limit"] = settings.limit
+        merged = merge(EvaluateSettings, recipe_path(f"findings/{config}"), own, settings.evaluate)
+        results = evaluate(merged)
+        assert results is not None, "one process is rank 0"
+        return results
+
+    def _named(self, role: str) -> tuple[str, str]:
+        settings = self.settings
+        return (settings.model, settings.weights) if role == "model" else (settings.cnn, settings.cnn_weights)
+
+    def _described(self, role: str) -> dict[str, Any]:
+        name, weights = self._named(role)
+        return {"model": name, "weights": weights, "image_size": self.settings.image_size}
+
+
+def spaced(values: Sequence[int], count: int) -> list[int]:
+    """Return `count` of the values, evenly spaced, first and last among them; all where there are no more."""
+    if count >= len(values):
+        return list(values)
+    return [values[round(place)] for place in np.linspace(0, len(values) - 1, count)]

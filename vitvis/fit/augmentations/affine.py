@@ -1,0 +1,70 @@
+"""Shift, rotate and zoom in one interpolation."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from kornia.geometry.transform import warp_affine
+from torch import Generator, Tensor
+
+from vitvis.fit.settings import AffineSettings
+
+from .base import Augmentation, Draw
+
+__all__ = ["Affine", "affine_matrix"]
+
+
+def affine_matrix(size: tuple[int, int], shift: Tensor, angle: Tensor, zoom: Tensor) -> Tensor:
+    """Return the matrix `[2, 3]` that turns and zooms about the middle of an image, then shifts it.
+
+    Args:
+        size: rows and columns.
+        shift: `[2]`, columns and rows, pixels.
+        angle: radians, counter-clockwise on the screen.
+        zoom: factor; above 1 things get larger.
+    """
+    middle = torch.tensor([(size[1] - 1) / 2, (size[0] - 1) / 2])
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    turn = torch.stack([torch.stack([cos, sin]), torch.stack([-sin, cos])])
+    return torch.cat([turn, (middle + shift - turn @ middle)[:, None]], dim=1)
+
+
+class Affine(Augmentation):
+    """Uniform shift and angle, zoom uniform in its logarithm; reflected at the border, never black (kornia).
+
+    Args:
+        settings: the ranges.
+        depth: of the site, 0 (first block) to 1 (last).
+    """
+
+    name = "affine"
+
+    def __init__(self, settings: AffineSettings, depth: float = 1.0) -> None:
+        self.settings = settings
+        self.reach = depth if settings.by_depth else 1.0
+
+    def strength(self, progress: float) -> float:
+        """Return the factor 1..0 of all ranges when `progress` (0..1) of the steps is done."""
+        fade = self.settings.fade
+        if fade is None:
+            return self.reach
+        return self.reach * max(0.0, 1 - progress / fade) if fade > 0 else 0.0
+
+    def active(self, progress: float) -> bool:
+        """Be off once it has faded: an interpolation that moves nothing would only blur."""
+        return self.strength(progress) > 0
+
+    def draw(self, size: tuple[int, int], progress: float, generator: Generator) -> Draw:
+        """Draw one matrix `[2, 3]`, in pixels."""
+        shift_x, shift_y, angle, zoom = (torch.rand(4, generator=generator) * 2 - 1) * self.strength(progress)
+        shift = torch.stack([shift_x, shift_y]) * self.settings.shift
+        angle = angle * math.radians(self.settings.rotate)
+        return {"matrix": affine_matrix(size, shift, angle, torch.exp(zoom * math.log(self.settings.zoom)))}
+
+    def apply(self, copies: Tensor, draws: Draw) -> Tensor:
+        """Warp every copy."""
+        matrix = draws["matrix"].expand(*copies.shape[:2], 2, 3).flatten(0, 1)
+        size = (copies.shape[-2], copies.shape[-1])
+        warped = warp_affine(copies.flatten(0, 1), matrix, size, padding_mode="reflection", align_corners=True)
+        return warped.unflatten(0, copies.shape[:2])

@@ -1,0 +1,112 @@
+"""From images to their augmented copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vitvis.fit.settings import AugmentSettings
+
+from ..keys import keyed_generator
+from .affine import Affine
+from .base import Augmentation, Draw
+from .kornia_any import KorniaAugmentation
+from .paper import ColorShift, CyclicShift, GaussianNoise
+
+__all__ = ["Augmentations", "make_augmentations"]
+
+
+class Augmentations:
+    """Makes A copies of every image, one draw a copy for all images of a seed.
+
+    Args:
+        steps: augmentations in their order.
+        copies: A.
+    """
+
+    def __init__(self, steps: Sequence[Augmentation], copies: int) -> None:
+        self.steps = list(steps)
+        self.copies = copies
+
+    def draw(self, seeds: Sequence[int], step: int, progress: float, size: tuple[int, int]) -> list[Draw | None]:
+        """Draw for every seed and copy, keyed by (seed, step, copy, name).
+
+        Args:
+            seeds: one a image, `U` of them.
+            step: index of the step.
+            progress: share of the steps that are done, 0..1.
+            size: rows and columns.
+
+        Returns:
+            One draw an augmentation; each tensor is `[U, A, ...]`, or `[1, A, ...]` where all images have one seed.
+            None for an augmentation that is off by now.
+        """
+        distinct = sorted(set(seeds))
+        rows = torch.tensor([distinct.index(seed) for seed in seeds])
+        drawn: list[Draw | None] = []
+        for augmentation in self.steps:
+            if not augmentation.active(progress):
+                drawn.append(None)
+                continue
+            by_seed = [self._draw_copies(augmentation, seed, step, progress, size) for seed in distinct]
+            stacked = {name: torch.stack([draw[name] for draw in by_seed]) for name in by_seed[0]}
+            if len(distinct) > 1:
+                stacked = {name: value[rows] for name, value in stacked.items()}
+            drawn.append(stacked)
+        return drawn
+
+    def _draw_copies(
+        self, augmentation: Augmentation, seed: int, step: int, progress: float, size: tuple[int, int]
+    ) -> Draw:
+        copies = 1 if augmentation.shared else self.copies
+        draws = [
+            augmentation.draw(size, progress, keyed_generator(seed, step, copy, augmentation.name))
+            for copy in range(copies)
+        ]
+        stacked = {name: torch.stack([draw[name] for draw in draws]) for name in draws[0]}
+        if augmentation.shared:
+            return {name: value.expand(self.copies, *value.shape[1:]) for name, value in stacked.items()}
+        return stacked
+
+    def apply(self, images: Tensor, draws: Sequence[Draw | None]) -> Tensor:
+        """Replay draws on images `[U, 3, H, W]`; returns copies `[U * A, 3, H, W]`, those of an image together."""
+        copies = images[:, None].expand(-1, self.copies, -1, -1, -1)
+        for augmentation, draw in zip(self.steps, draws, strict=True):
+            if draw is None:
+                continue
+            moved = {
+                name: value if name in augmentation.on_host else _move(value, images.device)
+                for name, value in draw.items()
+            }
+            copies = augmentation.apply(copies, moved)
+        return copies.flatten(0, 1)
+
+
+def _move(value: Tensor, device: torch.device) -> Tensor:
+    """Send numbers to a device; from pinned memory, or a GPU would be waited for first."""
+    if device.type != "cuda":
+        return value.to(device)
+    return value.contiguous().pin_memory().to(device, non_blocking=True)
+
+
+def make_augmentations(settings: AugmentSettings, copies: int, depth: float = 1.0) -> Augmentations:
+    """Return the augmentations that a recipe lists: geometry first, then colour, then noise, then kornia's.
+
+    Args:
+        settings: the group `augment` of a recipe.
+        copies: A.
+        depth: of the site, 0 (first block) to 1 (last).
+    """
+    steps: list[Augmentation] = []
+    if settings.affine is not None:
+        steps.append(Affine(settings.affine, depth))
+    if settings.shift is not None:
+        steps.append(CyclicShift(settings.shift))
+    if settings.color is not None:
+        steps.append(ColorShift(settings.color))
+    if settings.noise is not None:
+        steps.append(GaussianNoise(settings.noise))
+    steps += [KorniaAugmentation(name, arguments or {}) for name, arguments in settings.kornia.items()]
+    return Augmentations(steps, copies)

@@ -1,0 +1,67 @@
+"""What an image parameterisation is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vitvis.fit.settings import ImageSettings
+
+from ..registry import Registry
+
+__all__ = ["PARAMETERIZATIONS", "Parameterization"]
+
+
+class Parameterization(nn.Module):
+    """Turns a float32 parameter `[U, ...]` into images `[U, 3, H, W]` in [0, 1], each row for itself.
+
+    Holds no parameter: constants are buffers, so that they follow the module to its device.
+
+    Args:
+        size: rows and columns.
+        settings: the group `image` of a recipe.
+    """
+
+    default_lr = 0.05
+
+    def __init__(self, size: tuple[int, int], settings: ImageSettings) -> None:
+        super().__init__()
+        self.size = (int(size[0]), int(size[1]))
+        self.settings = settings
+
+    def noise(self, seed: int) -> Tensor:
+        """Return one starting parameter `[...]`, drawn on the CPU, the same for the same seed."""
+        raise NotImplementedError
+
+    def invert(self, images: Tensor) -> Tensor:
+        """Return the parameter `[U, ...]` of given images `[U, 3, H, W]` in [0, 1] (as near as it can)."""
+        raise NotImplementedError
+
+    def forward(self, parameter: Tensor) -> Tensor:
+        """Return images `[U, 3, H, W]` in [0, 1]."""
+        raise NotImplementedError
+
+    def project(self, parameter: Tensor) -> None:
+        """Bring the parameter back, in place, to where it means an image; called after every step."""
+
+    def start(self, seeds: Sequence[int]) -> Tensor:
+        """Return the starting parameter `[U, ...]` for one seed an image, from noise or from the picture."""
+        if self.settings.start == "noise":
+            drawn = {seed: self.noise(seed) for seed in set(seeds)}
+            return torch.stack([drawn[seed] for seed in seeds])
+        from .picture import read_picture
+
+        parameter = self.invert(read_picture(self.settings.start, self.size)[None])
+        return parameter.repeat(len(seeds), *[1] * (parameter.ndim - 1))
+
+
+class _Maker(Protocol):
+    default_lr: float
+
+    def __call__(self, size: tuple[int, int], settings: ImageSettings) -> Parameterization: ...
+
+
+PARAMETERIZATIONS: Registry[_Maker] = Registry("image parameterisation")

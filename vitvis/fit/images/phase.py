@@ -1,0 +1,65 @@
+"""MACO: the magnitude of every frequency is fixed to that of photos, only phases are learned."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vitvis.fit.settings import ImageSettings
+
+from ..keys import keyed_generator
+from .base import PARAMETERIZATIONS, Parameterization
+from .color import decorrelation_matrix, recolor
+from .picture import list_pictures, read_picture
+from .spectrum import half_weights, inverse_frequency, mean_magnitude
+
+__all__ = ["PhaseImage"]
+
+
+@PARAMETERIZATIONS.register("phase")
+class PhaseImage(Parameterization):
+    """Parameter `[U, 3, H, W // 2 + 1]`: phases in radians (Fel et al. 2023, MACO).
+
+    The magnitude is the mean over the pictures of a folder, or `1 / f ** decay` in uncorrelated colours; it is scaled
+    so that the image before the sigmoid has a standard deviation of `image.contrast`, whatever the phases
+    (Parseval), so nothing is computed over the image at run time. The constant term is left out: mean grey.
+    """
+
+    default_lr = 0.3
+    magnitude: Tensor
+    colors: Tensor
+
+    def __init__(self, size: tuple[int, int], settings: ImageSettings) -> None:
+        super().__init__(size, settings)
+        matrix = decorrelation_matrix() if settings.decorrelate else torch.eye(3)
+        self.register_buffer("colors", matrix, persistent=False)
+        if settings.magnitude is None:
+            magnitude = inverse_frequency(self.size, settings.decay).repeat(3, 1, 1)
+        else:
+            pictures = (read_picture(path, self.size) for path in list_pictures(settings.magnitude))
+            magnitude = mean_magnitude(self._plain(picture[None])[0] for picture in pictures)
+        magnitude[:, 0, 0] = 0
+        power = (magnitude.square() * half_weights(self.size)).sum(dim=(1, 2)) / math.prod(self.size)
+        # Variance over pixels and RGB channels of the recoloured image, channels taken as independent.
+        total = (self.colors.square() @ power).mean().sqrt()
+        self.register_buffer("magnitude", magnitude * (settings.contrast / total), persistent=False)
+
+    def _plain(self, images: Tensor) -> Tensor:
+        """Invert the sigmoid and the colours of images."""
+        return recolor(torch.logit(images.to(self.colors), eps=0.01), torch.linalg.inv(self.colors))
+
+    def noise(self, seed: int) -> Tensor:
+        """Return phases `[3, H, W // 2 + 1]`, uniform over the circle."""
+        shape = (3, self.size[0], self.size[1] // 2 + 1)
+        return (torch.rand(shape, generator=keyed_generator(seed, "start")) * 2 - 1) * math.pi
+
+    def invert(self, images: Tensor) -> Tensor:
+        """Return the phases of images; their magnitudes are replaced."""
+        return torch.fft.rfft2(self._plain(images), norm="ortho").angle()
+
+    def forward(self, parameter: Tensor) -> Tensor:
+        """Return images `[U, 3, H, W]` in (0, 1)."""
+        spectrum = torch.complex(self.magnitude * parameter.cos(), self.magnitude * parameter.sin())
+        return torch.sigmoid(recolor(torch.fft.irfft2(spectrum, s=self.size, norm="ortho"), self.colors))

@@ -1,0 +1,71 @@
+"""Seconds of real steps, measured without a Trainer: for the size of a chunk, for `--dry-run`, for the benchmark."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import torch
+
+from vitvis.backbones.backbone import Backbone
+from vitvis.fit.chunks import Chunk
+from vitvis.fit.module import ActivationMaximization
+from vitvis.fit.settings import FitSettings
+
+__all__ = ["bare_steps", "resolve_precision", "step_seconds", "synchronize"]
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Return what `trainer.precision=auto` means on a device."""
+    if precision != "auto":
+        return precision
+    return "bf16-mixed" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def bare_steps(
+    module: ActivationMaximization, chunk: Chunk, precision: str = "32-true", steps: int | None = None
+) -> Iterator[int]:
+    """Do the steps of a chunk as the Trainer does, without one; yields the number of steps that are done.
+
+    Args:
+        module: its chunk and image become those of `chunk`; on the device where the work is to be done.
+        chunk: what is made.
+        precision: `32-true` or `bf16-mixed`.
+        steps: how many; those of the recipe when None.
+    """
+    kind = module.device.type
+    module.begin(chunk)
+    optimizer = module.configure_optimizers()
+    for step in range(module.settings.steps if steps is None else steps):
+        mixed = torch.autocast(kind, dtype=torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
+        with mixed:
+            loss = module.training_step(step, step)
+        optimizer.zero_grad()
+        loss.backward()
+        module.on_before_optimizer_step(optimizer)
+        module.set_rate(optimizer)
+        optimizer.step()
+        module.step_done()
+        yield step + 1
+
+
+def step_seconds(
+    backbone: Backbone, chunk: Chunk, settings: FitSettings, device: torch.device, precision: str, steps: int = 2
+) -> float:
+    """Return the seconds of one step of a chunk: the fastest of some, after one that warms up."""
+    module = ActivationMaximization(backbone, [chunk], settings).to(device)
+    best, began = float("inf"), 0.0
+    for done in bare_steps(module, chunk, precision, steps + 1):
+        synchronize(device)
+        now = time.perf_counter()
+        if done > 1:
+            best = min(best, now - began)
+        began = now
+    return best

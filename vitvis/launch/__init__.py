@@ -1,0 +1,1 @@
+"""Devices, ranks, progress and loggers: how work reaches the hardware."""

@@ -1,0 +1,262 @@
+"""A whole search: open, go over the data, join the ranks, write, draw."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+
+from vitvis.backbones import Backbone, Tap, load_backbone, parse_units
+from vitvis.config import to_container
+from vitvis.data.regions import open_regions
+from vitvis.data.sources import Source, open_source
+from vitvis.errors import VitvisError
+from vitvis.fit.settings import TrainerSettings
+from vitvis.launch.ranks import IndependentStrategy, trainer_arguments
+from vitvis.runs import RunFolder, recipe_hash
+from vitvis.search import views, writing
+from vitvis.search.checkpoint import FOLDER, load_state, state_path
+from vitvis.search.layout import Layout, make_layout
+from vitvis.search.module import ExemplarSearch
+from vitvis.search.reading import read_search
+from vitvis.search.settings import SearchSettings
+from vitvis.search.state import SearchState, merge_states, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["search"]
+
+SUMMARY = "summary.json"
+_PLACE = ("accelerator", "devices", "num_nodes", "precision", "threads", "progress")
+
+
+def search(settings: SearchSettings) -> Path:
+    """Search data for the images that excite units most; a killed search goes on where its last checkpoint stands.
+
+    Args:
+        settings: What to search, for which units, and where to leave it.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        VitvisError: something that was asked for isn't there, or the folder holds another run.
+    """
+    if settings.strips not in ("all", "none") and not settings.strips.isdigit():
+        raise VitvisError(f"strips={settings.strips}: has to be all, none, or a number of units of each site")
+    if settings.per_decile and settings.sample and settings.sample < 10 * settings.per_decile:
+        raise VitvisError(
+            f"sample={settings.sample}: is too small to draw per_decile={settings.per_decile} from each tenth"
+        )
+    source = open_source(settings.data, split=settings.split, classes=settings.classes, limit=settings.limit)
+    source.regions = open_regions(settings.regions, source)
+    if settings.trainer.threads:
+        torch.set_num_threads(settings.trainer.threads)
+    backbone = load_backbone(settings.model, settings.weights, _side(settings.image_size))
+    units = parse_units(settings.units, backbone.sites, settings.seed)
+    layout = make_layout(units, {unit.site: backbone.site(unit.site) for unit in units}, settings.tokens)
+    _check_tokens(layout)
+    optimised = views.optimised_images(settings.fit, backbone.weights_id)
+    trainer = _make_trainer(settings)
+    identity, out = _identity(settings, backbone, layout, source)
+    details = {"units": len(units)}
+    try:
+        with RunFolder.open(out, kind="search", settings=to_container(settings), identity=identity, details=details,
+                            primary=trainer.is_global_zero) as folder:  # fmt: skip
+            if not (out / SUMMARY).exists():
+                seconds = _pass(settings, backbone, layout, source, out, trainer)
+                if trainer.is_global_zero:
+                    _write_results(settings, backbone, layout, source, folder, trainer.world_size, seconds)
+            if trainer.is_global_zero:
+                shutil.rmtree(out / FOLDER, ignore_errors=True)
+                _draw(settings, backbone, source, folder, optimised)
+    except _NoImages:
+        with contextlib.suppress(OSError):  # somebody else's files are in it
+            out.rmdir()
+        raise
+    return out
+
+
+class _NoImages(VitvisError):
+    """Nothing was found; the run folder has been emptied."""
+
+
+def _check_tokens(layout: Layout) -> None:
+    """Find out before the first image whether every site has the tokens that were asked for."""
+    from vitvis.backbones import select_tokens
+
+    for group in layout.groups:
+        tokens = group.site.prefix_tokens + (group.patches or 1)
+        select_tokens(torch.zeros(1, tokens, 1), group.site, layout.tokens)
+
+
+def _identity(
+    settings: SearchSettings, backbone: Backbone, layout: Layout, source: Source
+) -> tuple[dict[str, Any], Path]:
+    """Return what makes a search the same search, and its folder."""
+    recipe = {
+        name: getattr(settings, name)
+        for name in (
+            "data",
+            "split",
+            "limit",
+            "regions",
+            "units",
+            "tokens",
+            "k",
+            "sample",
+            "per_decile",
+            "seed",
+            "maps",
+        )
+    } | {"images": source.length, "precision": settings.trainer.precision}
+    described = {
+        "name": backbone.name,
+        "weights": backbone.weights,
+        "weights_id": backbone.weights_id,
+        "image_size": list(backbone.image_size),
+        "sites": [
+            {"name": group.site.name, "kind": group.site.kind, "depth": group.site.depth, "width": group.site.width,
+             "grid": list(group.site.grid) if group.site.grid else None}
+            for group in layout.groups
+        ],
+    }  # fmt: skip
+    name = recipe_hash(recipe)
+    model = backbone.name.replace("/", "_").replace(":", "_")
+    unique = recipe_hash(recipe | {"backbone": backbone.weights_id})
+    out = Path(settings.out) if settings.out else Path("out") / f"search-{model}-{unique}"
+    return {"backbone": described, "recipe": recipe, "recipe_hash": name}, out
+
+
+def _side(value: Any) -> Any:
+    """Read `image_size`, which the command line leaves as text."""
+    if isinstance(value, str):
+        if not value.isdigit():
+            raise VitvisError(f"image_size={value}: has to be a number of pixels, or ROWSxCOLUMNS")
+        return int(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _make_trainer(settings: SearchSettings) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    where = TrainerSettings(**{name: getattr(settings.trainer, name) for name in _PLACE})
+    return pl.Trainer(
+        **trainer_arguments(where),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # it would pad the shares with repeated images
+    )
+
+
+def _pass(settings: SearchSettings, backbone: Backbone, layout: Layout, source: Source, out: Path,
+          trainer: pl.Trainer) -> float:  # fmt: skip
+    """Go over this rank's share, leave its state on the disk, and return the seconds that took."""
+    on_gpu = trainer.strategy.root_device.type != "cpu"
+    new_state: Callable[[torch.device], SearchState] = lambda device: start(  # noqa: E731
+        layout, settings.k, sample=settings.sample, seed=settings.seed, maps=settings.maps, device=device
+    )
+    with Tap(backbone, [group.site for group in layout.groups]) as tap:
+        module = ExemplarSearch(
+            backbone,
+            tap,
+            layout,
+            source,
+            new_state,
+            out,
+            batch_size=settings.batch_size or (64 if on_gpu else 32),
+            workers=_workers(settings, on_gpu),
+            checkpoint_every=settings.checkpoint_every,
+            progress=settings.trainer.progress,
+        )
+        begun = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning's, for torch to come
+            warnings.filterwarnings("ignore", message=".*DataLoader. across ranks is zero.*")  # all is done already
+            trainer.predict(module, return_predictions=False)
+        seconds = time.perf_counter() - begun
+    module.progress.finish()
+    module.save()
+    if isinstance(trainer.strategy, IndependentStrategy):
+        trainer.strategy.meet()
+    return seconds
+
+
+def _workers(settings: SearchSettings, on_gpu: bool) -> int:
+    if settings.workers is not None:
+        return settings.workers
+    return min(8, _cores()) if on_gpu else min(2, _cores() // 2)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _write_results(settings: SearchSettings, backbone: Backbone, layout: Layout, source: Source, folder: RunFolder,
+                   world: int, seconds: float) -> None:  # fmt: skip
+    """Join the ranks' states and write records, maps and lists."""
+    states = (load_state(state_path(folder.path, rank, world)) for rank in range(world))
+    joined: SearchState | None = None
+    for state in states:
+        assert state is not None, "every rank saves its state before the barrier"
+        joined = state if joined is None else merge_states(joined, state, layout)
+    assert joined is not None
+    if not joined.moments.count:
+        first = f" (the first: {joined.skipped[0][1]}: {joined.skipped[0][2]})" if joined.skipped else ""
+        _empty(folder.path)  # or mended data under the same names would be taken for done
+        raise _NoImages(f"data={settings.data}: no image of it could be used{first}")
+    records = writing.make_records(joined, layout, backbone.name, backbone.weights_id, settings.per_decile)
+    writing.write_maps(folder.path, joined, layout)
+    flat = [record for rows in records.values() for record in rows]
+    writing.write_skipped(folder, joined.skipped)
+    writing.write_background(folder, flat)
+    if source.random_access:
+        writing.write_items(folder, [source.item(index) for index in writing.kept_indices(flat)])
+    for number, (site, rows) in enumerate(records.items()):
+        folder.write_shard(f"{number:04d}-{site}", rows)
+    folder.write_json(SUMMARY, {
+        "images": joined.moments.count, "skipped": len(joined.skipped), "units": layout.width,
+        "seconds": round(seconds, 3), "images_per_second": round(joined.moments.count / max(seconds, 1e-9), 2),
+        "processes": world,
+    })  # fmt: skip
+
+
+def _empty(path: Path) -> None:
+    """Take what this run wrote out of its folder, which the lock still keeps."""
+    shutil.rmtree(path / FOLDER, ignore_errors=True)
+    for name in ("config.yaml", "manifest.json"):
+        (path / name).unlink(missing_ok=True)
+
+
+def _draw(settings: SearchSettings, backbone: Backbone, source: Source, folder: RunFolder,
+          optimised: dict[str, Path]) -> None:  # fmt: skip
+    """Draw what isn't there yet."""
+    run = read_search(folder.path)
+    transform = backbone.transform()
+    columns = ["strongest_index"] if settings.thumbs == "strongest" else None
+    wanted = writing.kept_indices(run.records, columns)
+    if source.random_access and settings.thumbs != "none":
+        views.write_thumbs(folder.path, source, transform, wanted, workers=_workers(settings, on_gpu=False))
+    elif not source.random_access and not (folder.path / "images.parquet").exists():
+        thumbs = settings.thumbs != "none"
+        writing.write_items(folder, views.write_thumbs_of_stream(folder.path, source, transform, wanted, thumbs=thumbs))
+    if settings.thumbs == "none" or settings.strips == "none":
+        return
+    drawn = folder.path / "strips" / ".fit"  # which fit run the strips show
+    anew = bool(optimised) and (not drawn.exists() or drawn.read_text() != str(settings.fit))
+    addresses = views.strip_addresses(run, settings.strips, optimised)
+    processes = settings.trainer.threads or min(16, _cores())
+    views.write_strips(run, addresses, optimised, settings.strip_images, anew=anew, processes=processes)
+    views.write_sheets(run, optimised)
+    if optimised:
+        folder.write_text("strips/.fit", str(settings.fit))

@@ -1,0 +1,223 @@
+"""All that a search knows so far, and how a batch changes it. Its size does not depend on the length of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vitvis.data.sample import Sample, no_sample
+from vitvis.search import statistics, topk
+from vitvis.search.layout import Group, Layout
+from vitvis.search.readings import RegionMeans, SiteReading
+from vitvis.search.statistics import BINS, Moments
+from vitvis.search.topk import TopK
+
+__all__ = ["SearchState", "merge_states", "observe", "start"]
+
+
+@dataclass
+class SearchState:
+    """Rankings, statistics and maps of U units.
+
+    Attributes:
+        strongest: The k highest images of each unit.
+        weakest: The k lowest.
+        tokens: int32 `[U, k]`, strongest patch in the image of each slot of `strongest`; -1 without patches.
+        maps: Site -> float16 `[units, k, patches]`, by slot; absent for sites without patches or when maps are off.
+        moments: Count, mean, deviations, positive images.
+        counts: int32 `[U, BINS]`, histogram.
+        low: float32 `[U]`, lowest activation.
+        high: float32 `[U]`, highest activation.
+        sample: Images that deciles are drawn from.
+        inside: float64 `[U]`, sum over images of the mean activation inside of regions.
+        outside: float64 `[U]`, likewise outside.
+        regions: int64 `[U]`, images that have both an inside and an outside at the unit's grid.
+        position: Images of this rank's share that are done, broken ones too.
+        skipped: `(dataset index, key, reason)` of images left out.
+    """
+
+    strongest: TopK
+    weakest: TopK
+    tokens: Tensor
+    maps: dict[str, Tensor]
+    moments: Moments
+    counts: Tensor
+    low: Tensor
+    high: Tensor
+    sample: Sample
+    inside: Tensor
+    outside: Tensor
+    regions: Tensor
+    position: int = 0
+    skipped: list[tuple[int, str, str]] = field(default_factory=list)
+
+    def pack(self) -> dict[str, Any]:
+        """Return plain tensors, numbers and lists, on the CPU."""
+        own = {name: getattr(self, name).cpu() for name in _TENSORS}
+        own |= {f"strongest_{name}": getattr(self.strongest, name).cpu() for name in ("keys", "slots")}
+        own |= {f"weakest_{name}": getattr(self.weakest, name).cpu() for name in ("keys", "slots")}
+        own |= {f"moments_{name}": getattr(self.moments, name).cpu() for name in ("mean", "squares", "positive")}
+        own |= {f"sample_{name}": getattr(self.sample, name).cpu() for name in ("hashes", "indices", "values")}
+        return own | {
+            "maps": {name: value.cpu() for name, value in self.maps.items()},
+            "count": self.moments.count,
+            "seed": self.sample.seed,
+            "position": self.position,
+            "skipped": [list(entry) for entry in self.skipped],
+        }
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Any], device: torch.device | str = "cpu") -> SearchState:
+        """Undo `pack`."""
+
+        def get(name: str) -> Tensor:
+            return packed[name].to(device)
+
+        return cls(
+            strongest=TopK(get("strongest_keys"), get("strongest_slots"), True),
+            weakest=TopK(get("weakest_keys"), get("weakest_slots"), False),
+            maps={name: value.to(device) for name, value in packed["maps"].items()},
+            moments=Moments(packed["count"], *(get(f"moments_{name}") for name in ("mean", "squares", "positive"))),
+            sample=Sample(packed["sample_hashes"], packed["sample_indices"], get("sample_values"), packed["seed"]),
+            position=packed["position"],
+            skipped=[(int(index), str(key), str(reason)) for index, key, reason in packed["skipped"]],
+            **{name: get(name) for name in _TENSORS},
+        )
+
+
+_TENSORS = ("tokens", "counts", "low", "high", "inside", "outside", "regions")
+
+
+def start(
+    layout: Layout, k: int, *, sample: int = 0, seed: int = 0, maps: bool = True, device: torch.device | str = "cpu"
+) -> SearchState:
+    """Return the state before the first image.
+
+    Args:
+        layout: The units.
+        k: Images kept at either end.
+        sample: Images that deciles are drawn from.
+        seed: Of that draw.
+        maps: Whether to keep patch maps of the strongest images.
+        device: Where all of it lies, but for the hashes of the sample.
+    """
+    width = layout.width
+    zero = torch.zeros(width, dtype=torch.float64, device=device)
+    kept = {
+        group.site.name: torch.zeros(len(group.units), k, group.patches, dtype=torch.float16, device=device)
+        for group in layout.groups
+        if maps and group.patches
+    }
+    return SearchState(
+        strongest=topk.empty(width, k, device=device),
+        weakest=topk.empty(width, k, largest=False, device=device),
+        tokens=torch.full((width, k), -1, dtype=torch.int32, device=device),
+        maps=kept,
+        moments=statistics.no_moments(width, device),
+        counts=torch.zeros(width, BINS, dtype=torch.int32, device=device),
+        low=torch.full((width,), torch.inf, device=device),
+        high=torch.full((width,), -torch.inf, device=device),
+        sample=no_sample(sample, width, seed, device),
+        inside=zero,
+        outside=zero.clone(),
+        regions=torch.zeros(width, dtype=torch.int64, device=device),
+    )
+
+
+def observe(state: SearchState, layout: Layout, readings: Mapping[str, SiteReading], indices: Tensor) -> Tensor:
+    """Let one batch in; the state changes in place.
+
+    An image with an activation that isn't a finite number is left out altogether.
+
+    Args:
+        state: The state, the one that the reader of this batch saw.
+        layout: The units.
+        readings: Site -> what was read there.
+        indices: int64 `[B]`, dataset indices.
+
+    Returns:
+        bool `[B]` on the CPU: which images were left out.
+    """
+    # a unit's activations side by side: statistics over images are ten times as fast as with the units side by side
+    values = torch.cat([readings[group.site.name].scores.T for group in layout.groups]).T  # [B, U]
+    batch = len(values)
+    broken = torch.zeros(batch, dtype=torch.bool, device=values.device)
+    if not values.sum().isfinite():  # rare, and much faster to rule out than to look at each
+        broken = ~values.isfinite().all(1)
+    rows = (~broken).nonzero()[:, 0]
+    if len(rows) < batch:
+        values, indices = values.T[:, rows].T, indices[rows.cpu()]
+    if not len(rows):
+        return broken.cpu()
+    state.moments = statistics.combine(state.moments, statistics.moments_of(values))
+    statistics.histogram(values, state.counts)
+    state.low, state.high = state.low.minimum(values.amin(0)), state.high.maximum(values.amax(0))
+    if len(state.sample.hashes):
+        state.sample.update(values, indices)
+    state.weakest, _ = topk.update(state.weakest, values, indices)
+    state.strongest, placed = topk.update(state.strongest, values, indices)
+    bounds = torch.tensor([group.first for group in layout.groups] + [layout.width], device=values.device)
+    cuts = torch.searchsorted(placed.units, bounds).tolist()  # the units come sorted
+    for group, low, high in zip(layout.groups, cuts, cuts[1:], strict=False):
+        reading = readings[group.site.name]
+        if reading.candidates is not None and low < high:
+            units, slots = placed.units[low:high] - group.first, placed.slots[low:high]
+            found = torch.searchsorted(reading.candidates, units * batch + rows[placed.rows[low:high]])
+            _keep_maps(state, group, reading, found, units, slots)
+        if reading.regions is not None:
+            _add_regions(state, group, reading.regions, broken)
+    return broken.cpu()
+
+
+def _keep_maps(
+    state: SearchState, group: Group, reading: SiteReading, found: Tensor, units: Tensor, slots: Tensor
+) -> None:
+    """Write the patch maps of images that have just come into a ranking over those that left it."""
+    assert reading.tokens is not None
+    state.tokens[units + group.first, slots] = reading.tokens[found]
+    if group.site.name in state.maps:
+        assert reading.maps is not None
+        state.maps[group.site.name][units, slots] = reading.maps[found]
+
+
+def _add_regions(state: SearchState, group: Group, regions: RegionMeans, broken: Tensor) -> None:
+    """Add each image's mean activation inside and outside of its regions."""
+    sound = ~broken[regions.rows.to(broken.device)]
+    means = regions.means[sound.to(regions.means.device)].double().sum(0).to(state.inside.device)
+    state.inside[group.first : group.stop] += means[0]
+    state.outside[group.first : group.stop] += means[1]
+    state.regions[group.first : group.stop] += int(sound.sum())
+
+
+def merge_states(first: SearchState, second: SearchState, layout: Layout) -> SearchState:
+    """Join the states of two ranks, exactly; neither is used afterwards."""
+    strongest, origin = topk.merge(first.strongest, second.strongest)
+    weakest, _ = topk.merge(first.weakest, second.weakest)
+    maps = {}
+    for group in layout.groups:
+        name = group.site.name
+        if name in first.maps:
+            both = torch.cat([first.maps[name], second.maps[name]], 1)
+            own = origin[group.first : group.stop, :, None].expand(-1, -1, both.shape[2])
+            maps[name] = both.gather(1, own)
+    first.sample.merge(second.sample)
+    return replace(
+        first,
+        strongest=strongest,
+        weakest=weakest,
+        tokens=torch.cat([first.tokens, second.tokens], 1).gather(1, origin),
+        maps=maps,
+        moments=statistics.combine(first.moments, second.moments),
+        counts=first.counts + second.counts,
+        low=first.low.minimum(second.low),
+        high=first.high.maximum(second.high),
+        inside=first.inside + second.inside,
+        outside=first.outside + second.outside,
+        regions=first.regions + second.regions,
+        position=first.position + second.position,
+        skipped=sorted({*first.skipped, *second.skipped}),
+    )

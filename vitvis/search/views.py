@@ -1,0 +1,107 @@
+"""What people look at: thumbnails, and which strips. Made once, at the end, from what a search left on the disk."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitvis.data.sources import BrokenImage, Item, Source
+from vitvis.errors import VitvisError
+from vitvis.runs import read_manifest, read_records
+from vitvis.search.drawing import by_interest, draw_strip, write_picture, write_sheets, write_strips
+from vitvis.search.loading import Transform, make_loader
+from vitvis.search.reading import SearchRun
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "draw_strip",
+    "optimised_images",
+    "strip_addresses",
+    "write_sheets",
+    "write_strips",
+    "write_thumbs",
+    "write_thumbs_of_stream",
+]
+
+
+def _jpeg(image: Tensor) -> bytes:
+    from PIL import Image
+
+    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="JPEG", quality=92, subsampling=0)
+    return buffer.getvalue()
+
+
+def write_thumbs(
+    folder: Path, source: Source, transform: Transform, indices: Sequence[int], *, workers: int = 0
+) -> None:
+    """Write `thumbs/INDEX.jpg`, the model's view, of some images; those that are there already are left alone."""
+    source = copy.copy(source)
+    source.regions = None
+    missing = [index for index in indices if not (folder / "thumbs" / f"{index}.jpg").exists()]
+    for batch in make_loader(source, transform, batch_size=32, workers=workers, indices=missing):
+        for image, item in zip(batch.images, batch.items, strict=True):
+            write_picture(folder / "thumbs" / f"{item.index}.jpg", _jpeg(image))
+
+
+def write_thumbs_of_stream(
+    folder: Path, source: Source, transform: Transform, indices: Sequence[int], *, thumbs: bool = True
+) -> list[Item]:
+    """Go through a stream once more, up to the last image that is needed; return what is known about those images."""
+    wanted, items = set(indices), []
+    for item, load in source.stream():
+        if not wanted:
+            break
+        if item.index in wanted:
+            wanted.remove(item.index)
+            items.append(item)
+            path = folder / "thumbs" / f"{item.index}.jpg"
+            if thumbs and not path.exists():
+                try:
+                    write_picture(path, _jpeg(transform(load())))
+                except BrokenImage:  # it could be read before; the strip goes without it
+                    continue
+    return items
+
+
+def optimised_images(fit: str | None, weights_id: str) -> dict[str, Path]:
+    """Return the image that a fit run made for each address, the one of its first seed.
+
+    Raises:
+        VitvisError: the folder holds no fit run, or one of another model.
+    """
+    if fit is None:
+        return {}
+    manifest = read_manifest(fit)
+    if manifest["kind"] != "fit":
+        raise VitvisError(f"fit={fit}: holds a run of vitvis.{manifest['kind']}, not of vitvis.fit")
+    other = (manifest.get("backbone") or {}).get("weights_id", weights_id)
+    if other != weights_id:
+        raise VitvisError(f"fit={fit}: was made with other weights ({other}) than this search uses ({weights_id})")
+    found: dict[str, Path] = {}
+    for record in sorted(read_records(fit), key=lambda record: record.get("seed") or 0):
+        if record.get("status") == "ok" and record.get("image"):
+            found.setdefault(record["address"], Path(fit) / record["image"])
+    return found
+
+
+def strip_addresses(run: SearchRun, choice: str, optimised: dict[str, Path]) -> list[str]:
+    """Return the addresses of units that get a strip: `all`, `none`, or so many of each site.
+
+    Those with an optimised image come first, then those whose best image stands out most, in standard deviations.
+
+    Raises:
+        VitvisError: the choice is none of these.
+    """
+    if choice == "none":
+        return []
+    if choice != "all" and not choice.isdigit():
+        raise VitvisError(f"strips={choice}: has to be all, none, or a number of units of each site")
+    number = None if choice == "all" else int(choice)
+    return [record["address"] for rows in run.sites.values() for record in by_interest(rows, optimised)[:number]]

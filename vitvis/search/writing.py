@@ -1,0 +1,150 @@
+"""What a search leaves behind: records, maps, lists. Names and columns are those of docs/design.md."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vitvis.data.sample import draw_deciles
+from vitvis.data.sources import Item
+from vitvis.search import statistics, topk
+from vitvis.search.layout import Group, Layout
+from vitvis.search.state import SearchState
+
+if TYPE_CHECKING:
+    from vitvis.runs import RunFolder
+
+__all__ = ["background_table", "kept_indices", "make_records", "write_background", "write_items", "write_maps",
+           "write_skipped"]  # fmt: skip
+
+
+def make_records(
+    state: SearchState, layout: Layout, backbone: str, weights_id: str, per_decile: int
+) -> dict[str, list]:
+    """Return the search records by site; lists hold as many entries as there were images, k at most."""
+    strong_values, strong_indices = (part.cpu() for part in topk.decode(state.strongest))
+    weak_values, weak_indices = (part.cpu() for part in topk.decode(state.weakest))
+    tokens = state.tokens.gather(1, state.strongest.slots.to(torch.int64)).cpu()
+    decile_indices, decile_values, deciles = draw_deciles(state.sample, per_decile)
+    mean, std, positive = (part.cpu() for part in (state.moments.mean, state.moments.std, state.moments.positive))
+    regions = state.regions.cpu()
+    inside, outside = ((part.cpu() / regions.clamp(min=1)) for part in (state.inside, state.outside))
+    counts, low, high = state.counts.cpu(), state.low.cpu(), state.high.cpu()
+    count = state.moments.count
+    found = min(count, state.strongest.k)
+    records: dict[str, list] = {}
+    for group in layout.groups:
+        rows = records.setdefault(group.site.name, [])
+        for offset, unit in enumerate(group.units):
+            u = group.first + offset
+            hist_counts, hist_edges = statistics.trim(counts[u], float(low[u]), float(high[u]))
+            seen = int(regions[u]) > 0
+            rows.append({
+                "backbone": backbone, "weights_id": weights_id, "site": group.site.name, "kind": group.site.kind,
+                "depth": group.site.depth, "unit": unit.index, "address": unit.address,
+                "mean": float(mean[u]) if count else None, "std": float(std[u]) if count else None,
+                "positive_share": float(positive[u]) / count if count else None, "count": count,
+                "hist_counts": hist_counts, "hist_edges": hist_edges,
+                "strongest_index": strong_indices[u, :found].tolist(),
+                "strongest_activation": strong_values[u, :found].tolist(),
+                "strongest_token": tokens[u, :found].tolist(),
+                "weakest_index": weak_indices[u, :found].tolist(),
+                "weakest_activation": weak_values[u, :found].tolist(),
+                "decile_index": decile_indices[u].tolist(), "decile_activation": decile_values[u].tolist(),
+                "decile": deciles.tolist(),
+                "inside_mean": float(inside[u]) if seen else None, "outside_mean": float(outside[u]) if seen else None,
+            })  # fmt: skip
+    return records
+
+
+def kept_indices(records: Iterable[dict[str, Any]], columns: Sequence[str] | None = None) -> list[int]:
+    """Return the dataset indices of all images that records name, ascending."""
+    columns = columns or ("strongest_index", "weakest_index", "decile_index")
+    return sorted({index for record in records for column in columns for index in record[column]})
+
+
+def site_maps(state: SearchState, group: Group) -> np.ndarray:
+    """Return the maps of one site, float16 `[units, k, rows, cols]`, strongest first; NaN where there is no image."""
+    rows, columns = group.site.grid or (0, 0)
+    slots = state.strongest.slots[group.first : group.stop].to(torch.int64)[:, :, None]
+    maps = state.maps[group.site.name].gather(1, slots.expand(-1, -1, rows * columns)).cpu()
+    maps[:, min(state.moments.count, state.strongest.k) :] = torch.nan
+    return maps.numpy().reshape(len(group.units), state.strongest.k, rows, columns)
+
+
+def write_maps(folder: Path, state: SearchState, layout: Layout) -> None:
+    """Write `maps/SITE.npy` of each site that has maps, each whole or not at all."""
+    for group in layout.groups:
+        if group.site.name not in state.maps:
+            continue
+        path = folder / "maps" / f"{group.site.name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        neighbour = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            with open(neighbour, "wb") as file:
+                np.save(file, site_maps(state, group))
+            os.replace(neighbour, path)
+        finally:
+            neighbour.unlink(missing_ok=True)
+
+
+def write_items(folder: RunFolder, items: Sequence[Item]) -> None:
+    """Write `images.parquet`: what the dataset indices stand for."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({
+        "index": pa.array([item.index for item in items], pa.int64()),
+        "key": pa.array([item.key for item in items], pa.string()),
+        "label": pa.array([item.label for item in items], pa.int64()),
+        "label_name": pa.array([item.label_name for item in items], pa.string()),
+    })  # fmt: skip
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    folder.write_bytes("images.parquet", buffer.getvalue())
+
+
+def write_skipped(folder: RunFolder, skipped: Iterable[tuple[int, str, str]]) -> None:
+    """Write `skipped.csv`: images left out, and why; only its head when there were none."""
+    folder.write_text("skipped.csv", _csv(("index", "key", "reason"), sorted(skipped)))
+
+
+def background_table(records: Iterable[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Return `(address, site, unit, inside_mean, outside_mean, difference, contrast)`, background units first.
+
+    The difference is outside minus inside; the contrast divides it by the standard deviation of the unit's activation
+    over the images, which makes units comparable. Units that do not vary, and those without regions, are left out.
+    """
+    rows = []
+    for record in records:
+        if record["inside_mean"] is None or not record["std"]:
+            continue
+        difference = record["outside_mean"] - record["inside_mean"]
+        rows.append((record["address"], record["site"], record["unit"], record["inside_mean"],
+                     record["outside_mean"], difference, difference / record["std"]))  # fmt: skip
+    return sorted(rows, key=lambda row: -row[-1])
+
+
+def write_background(folder: RunFolder, records: Iterable[dict[str, Any]]) -> int:
+    """Write `background.csv` where the data has regions; returns the number of its rows."""
+    rows = background_table(records)
+    if rows:
+        head = ("address", "site", "unit", "inside_mean", "outside_mean", "difference", "contrast")
+        texts = [tuple(f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row) for row in rows]
+        folder.write_text("background.csv", _csv(head, texts))
+    return len(rows)
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return buffer.getvalue()

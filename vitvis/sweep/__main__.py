@@ -1,0 +1,170 @@
+"""Compare regularisation settings on this machine: `python -m vitvis.sweep sweeps/tv.yaml`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitvis.config.core import iterate_settings, parse, to_container
+from vitvis.errors import VitvisError, run_main
+from vitvis.sweep.settings import SweepSettings
+
+if TYPE_CHECKING:
+    from vitvis.sweep import Comparison
+
+__all__ = ["main"]
+
+DESCRIPTION = (
+    "Run a W&B sweep file on this machine, without an account or a network, and compare the settings: the same units "
+    "side by side, a table, a chart, the best setting as a recipe. What follows a -- is laid over every trial."
+)
+EXAMPLES = (
+    "python -m vitvis.sweep sweeps/tv.yaml",
+    "python -m vitvis.sweep sweeps/bayes.yaml run_cap=12 workers=2 -- units='blocks.{2,8}.mlp:0-7'",
+    "python -m vitvis.sweep sweeps/tv.yaml search=runs/search/vitvis_vit",
+    "python -m vitvis.sweep --report out/sweeps/tv",
+    "python -m vitvis.sweep --report RUN RUN RUN out=out/comparison",
+    "wandb sweep sweeps/tv.yaml && wandb agent ENTITY/PROJECT/ID",
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return run_main(_main, argv)
+
+
+def _main(argv: list[str]) -> int:
+    own, overrides = _split(argv)
+    settings = parse(SweepSettings, own, prog="vitvis.sweep", description=DESCRIPTION, examples=EXAMPLES)
+    if settings.report:
+        if settings.spec or overrides:
+            raise VitvisError("--report runs nothing: leave out the sweep file and what follows --")
+        folder, comparison = _report(settings)
+    elif settings.spec:
+        folder, comparison = _run(settings, overrides)
+    else:
+        raise VitvisError("give a sweep file (python -m vitvis.sweep sweeps/tv.yaml) or --report RUN RUN")
+    from vitvis.sweep import write_report
+
+    if (folder / "trials").is_dir() and comparison.winner is not None:
+        _write_atlas(folder, comparison.name)
+    write_report(folder, comparison)
+    _print_table(comparison)
+    if comparison.shared is not None and comparison.shared.sentence:
+        print(comparison.shared.sentence)
+    print(f"comparison in {folder / 'index.html'}", flush=True)
+    return 0 if comparison.winner is not None else 1
+
+
+def _run(settings: SweepSettings, overrides: list[str]) -> tuple[Path, Comparison]:
+    from vitvis.runs import RunFolder
+    from vitvis.sweep import Comparison, SweepRunner, SweepStudy, read_spec
+    from vitvis.sweep.check import check_settings, drives_fit
+    from vitvis.sweep.children import find_slots
+    from vitvis.sweep.shared import compare_on_shared
+
+    spec = read_spec(settings.spec or "")
+    if drives_fit(spec):
+        check_settings(spec, overrides)
+    slots = find_slots(settings.devices, settings.workers)
+    best = _best(settings)
+    folder = Path(settings.out or Path("out") / "sweeps" / spec.path.stem)
+    identity = {"sweep": spec.identity(), "overrides": overrides, "seed": settings.seed, "search": settings.search}
+    with RunFolder.open(folder, kind="sweep", settings=to_container(settings), identity=identity) as run:
+        study = SweepStudy(spec, folder, seed=settings.seed, run_cap=settings.run_cap)
+        if settings.retry:
+            study.queue_failed()
+        print(f"{spec.name}: {study.cap} trials, {len(slots)} at once, in {folder}", flush=True)
+        runner = SweepRunner(study, run, slots, overrides=overrides, best=best, give_up=settings.give_up,
+                             poll_s=settings.poll_s)  # fmt: skip
+        trials = runner.run()
+    shared = compare_on_shared(trials, spec.metric, best)
+    return folder, Comparison(spec.name, trials, spec.metric, spec.description, best, settings.columns, settings.rows,
+                              shared)  # fmt: skip
+
+
+def _report(settings: SweepSettings) -> tuple[Path, Comparison]:
+    from vitvis.runs import read_manifest
+    from vitvis.sweep import Comparison
+    from vitvis.sweep.shared import compare_on_shared
+    from vitvis.sweep.trials import read_sweep_or_runs
+
+    best = _best(settings)
+    name, description, metric, trials = read_sweep_or_runs(settings.report, best)
+    shared = compare_on_shared(trials, metric, best)
+    single = settings.report[0] if len(settings.report) == 1 else None
+    inside = single if single and read_manifest(single)["kind"] == "sweep" else None
+    folder = Path(settings.out or inside or Path("out") / "comparison")
+    return folder, Comparison(name, trials, metric, description, best, settings.columns, settings.rows, shared)
+
+
+def _write_atlas(folder: Path, title: str) -> None:
+    """Write one atlas for all trials, which the page links to; a sweep of another program's runs has none."""
+    from vitvis.atlas import write_atlas
+
+    try:
+        write_atlas([folder], folder / "atlas", title=title, link=True)
+    except VitvisError as error:
+        print(f"no atlas: {error}")
+
+
+def _best(settings: SweepSettings) -> dict[str, float] | None:
+    from vitvis.runs.summary import dataset_best
+
+    return dataset_best(settings.search) if settings.search else None
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments of this command, with file and folders as settings, and those of the trials."""
+    place = argv.index("--") if "--" in argv else len(argv)
+    own, overrides, names = list(argv[:place]), argv[place + 1 :], []
+    known = {name for name, _, _ in iterate_settings(SweepSettings)}
+    words: list[str] = []
+    reporting = False
+    while own:
+        word = own.pop(0)
+        if word == "--report":
+            reporting = True
+        elif word.startswith("--") and word[2:] in known | {"config"} and own:
+            words += [word, own.pop(0)]
+        elif word.startswith("-") or "=" in word:
+            words.append(word)
+        else:
+            names.append(word)
+    if reporting and not names:
+        raise VitvisError("--report needs run folders: python -m vitvis.sweep --report RUN RUN")
+    if reporting:
+        return [f"report=[{','.join(repr(name) for name in names)}]", *words], overrides
+    if len(names) > 1:
+        raise VitvisError(f"one sweep file at a time, not {len(names)}: {' '.join(names)}")
+    return [*(f"spec={name}" for name in names), *words], overrides
+
+
+def _print_table(comparison: Comparison) -> None:
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    from vitvis.sweep.charts import label_of, text_of
+    from vitvis.sweep.report import table_rows
+
+    rows = table_rows(comparison)
+    settings = set(comparison.trials[0].settings) if comparison.trials else set()
+    shown = {"trial", *settings, comparison.metric.name, "strength", "selectivity", "clearness", "contrast", "rank",
+             "hf_share", "dead_share", "seconds", "state"}  # fmt: skip
+    columns = [name for name in (rows[0] if rows else {}) if name in shown]
+    table = Table(box=None)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        texts = [label_of(name, row[name]) if name in settings else row[name] for name in columns]
+        table.add_row(*("–" if text is None else f"{text:.3g}" if isinstance(text, float) else text_of(text)
+                        for text in texts))  # fmt: skip
+    console = Console(file=sys.stdout, width=1000)  # a line that is too long for the terminal may wrap, a word may not
+    console.width = Measurement.get(console, console.options, table).maximum
+    console.print(table)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

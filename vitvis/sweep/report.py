@@ -1,0 +1,151 @@
+"""The comparison of a sweep, or of any runs: sheet, table, chart, best setting, and a page that holds them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitvis.runs import atomic_write
+from vitvis.sweep.charts import draw_chart, is_numeric, label_of, text_of
+from vitvis.sweep.grid import build_grid, draw_grid
+from vitvis.sweep.page import draw_page
+from vitvis.sweep.shared import Shared
+from vitvis.sweep.spec import Metric
+from vitvis.sweep.trials import Trial, sort_trials
+
+__all__ = ["PARTS", "Comparison", "write_report"]
+
+#: Columns of the table, in this order where a run has them.
+PARTS = ("strength", "selectivity", "clearness", "contrast", "relative_activation", "activation", "activation_peak",
+         "rank", "hf_share", "tv", "dead_share", "failed_share", "units")  # fmt: skip
+_RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "optim")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a report is about.
+
+    Attributes:
+        name: Title.
+        trials: All of them, failed ones too.
+        metric: What they are ordered by.
+        description: A sentence or two for the page.
+        best: Activations of the dataset's best images by address, or None.
+        columns: Most settings on the sheet.
+        rows: Most units on the sheet.
+        shared: The units that the finished runs have in common: what they were compared on.
+    """
+
+    name: str
+    trials: Sequence[Trial]
+    metric: Metric
+    description: str = ""
+    best: Mapping[str, float] | None = None
+    columns: int = 16
+    rows: int = 32
+    shared: Shared | None = None
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The trials from best to worst."""
+        return sort_trials(self.trials, self.metric)
+
+    @property
+    def winner(self) -> Trial | None:
+        """The best trial, or None while none has a value."""
+        ranked = self.ranked
+        return ranked[0] if ranked and ranked[0].value is not None else None
+
+
+def write_report(folder: Path, comparison: Comparison) -> list[Path]:
+    """Write `trials.parquet`, `trials.csv`, `sheet.png`, `chart.png`, `best.yaml` and `index.html` into a folder.
+
+    Args:
+        folder: Where to; made when it isn't there.
+        comparison: What to compare.
+
+    Returns:
+        The files that were written; those there is nothing to show for yet are left out.
+    """
+    rows = table_rows(comparison)
+    files: dict[str, bytes] = {"trials.parquet": _parquet(rows), "trials.csv": _csv(rows)}
+    grid = build_grid(comparison.trials, comparison.metric, best=comparison.best, shared=comparison.shared,
+                      columns=comparison.columns, rows=comparison.rows)  # fmt: skip
+    if grid.rows:
+        files["sheet.png"] = draw_grid(grid, f"{comparison.name}: {comparison.metric.name}")
+    if chart := draw_chart(comparison.trials, comparison.metric):
+        files["chart.png"] = chart
+    if comparison.winner is not None and (recipe := best_recipe(comparison)):
+        files["best.yaml"] = recipe.encode()
+    files["index.html"] = draw_page(folder, comparison, rows, grid, files).encode()
+    for name, data in files.items():
+        atomic_write(folder / name, data)
+    return [folder / name for name in files]
+
+
+def table_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return one row a trial, best first: trial, its settings, the metric, every part in a column of its own."""
+    parts = [part for part in PARTS if any(part in trial.summary for trial in comparison.trials)]
+    return [
+        {
+            "trial": trial.name,
+            **trial.settings,
+            comparison.metric.name: trial.value,
+            **{part: trial.summary.get(part) for part in parts},
+            "seconds": trial.seconds,
+            "state": trial.state,
+            "error": trial.error,
+        }
+        for trial in comparison.ranked
+    ]
+
+
+def best_recipe(comparison: Comparison) -> str | None:
+    """Return the recipe of the best trial as YAML that `--config` takes, with a comment on where it is from."""
+    import yaml
+
+    winner = comparison.winner
+    if winner is None or winner.path is None:
+        return None
+    try:
+        config = yaml.safe_load((Path(winner.path) / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return None
+    recipe = {key: config[key] for key in _RECIPE if key in config}
+    settings = ", ".join(f"{name}={label_of(name, value)}" for name, value in winner.settings.items())
+    head = (
+        f"# The best of {sum(trial.value is not None for trial in comparison.trials)} settings of "
+        f"'{comparison.name}' by {comparison.metric.name} ({winner.value:.4g}).\n# Trial {winner.name}: {settings}\n"
+        "# python -m vitvis.fit --config THIS_FILE units=...\n"
+    )
+    return head + yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
+
+
+def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    from vitvis.runs.records import encode_records
+
+    columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
+    texts = {name for name, values in columns.items() if not is_numeric([v for v in values if v is not None])}
+    return encode_records(
+        [
+            {name: _plain(value, name in texts) for name, value in row.items()} for row in rows
+        ]
+    )  # fmt: skip
+
+
+def _plain(value: Any, is_text: bool) -> Any:
+    if value is None:
+        return None
+    return text_of(value) if is_text else float(value)
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]) if rows else ["trial"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue().encode()
