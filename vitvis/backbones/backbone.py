@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from .gradients import guard_norms
 from .site import Site
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Backbone(nn.Module):
         self.eval_settings = dict(eval_settings or {})
         self.language: Language | None = None  # the text tower, where the model has one
         super().train(False)
+        guard_norms(self.model)
 
     def train(self, mode: bool = True) -> Backbone:
         """Stay in eval mode: a Trainer that calls `train()` must not switch dropout or batch statistics on."""

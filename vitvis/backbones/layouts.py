@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor
 
 from .site import Site, TapPoint
@@ -88,7 +89,7 @@ def canonical(raw: Tensor, site: Site, batch: int) -> Tensor:
         batch: number of images B that went in.
 
     Returns:
-        float32 `[B, T, C]`, connected to the graph of `raw`.
+        `[B, T, C]`, connected to the graph of `raw`; float32, of a model in float64 that.
     """
     point: TapPoint = site.point
     axis = 1 if site.layout == "NCHW" else raw.ndim - 1
@@ -102,4 +103,4 @@ def canonical(raw: Tensor, site: Site, batch: int) -> Tensor:
         tokens = raw.reshape(batch, -1, raw.shape[-1])
     if point.order is not None:
         tokens = tokens.index_select(1, point.order.to(raw.device))
-    return tokens.float()
+    return tokens if tokens.dtype == torch.float64 else tokens.float()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .backbone import Backbone
+from .gradients import keep_gradient_layout
 from .layouts import canonical
 from .probe import first_tensor
 from .site import Site
@@ -108,11 +109,14 @@ class Tap:
         if tensor is None:
             raise TypeError(f"site {site.name}: {site.module} returned no tensor")
         last = len(self._raw) == len(self.sites) - 1
+        if self._visit is None and site.point.clone and not last:
+            tensor = tensor.clone()
+        tensor = keep_gradient_layout(tensor)
         if self._visit is not None:
             with torch.autocast(tensor.device.type, enabled=False):
                 self._raw[site.name] = self._visit(site, canonical(tensor, site, self._batch))
         else:
-            self._raw[site.name] = tensor.clone() if site.point.clone and not last else tensor
+            self._raw[site.name] = tensor
         if last:
             raise _Done
 
@@ -131,8 +135,8 @@ class Tap:
                 which the model may yet change in place.
 
         Returns:
-            Site name -> float32 `[B, T, C]`: prefix tokens first, then row-major patches, windows undone; or what
-            `visit` made of it.
+            Site name -> `[B, T, C]`, float32 (of a model in float64, that): prefix tokens first, then row-major patches,
+            windows undone; or what `visit` made of it.
         """
         if not self._handles:
             raise RuntimeError("use Tap as a context manager: with Tap(backbone, sites) as tap: tap(images)")

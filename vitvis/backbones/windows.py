@@ -7,6 +7,7 @@ passing the numbers through, and the numbers are read where its attention takes 
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -19,14 +20,14 @@ class _Reached(BaseException):
     """The numbered tokens arrived; derives from BaseException so that no model swallows it."""
 
 
-def _numbers(shape: tuple[int, ...], layout: str, device: torch.device) -> Tensor:
+def _numbers(shape: tuple[int, ...], layout: str, like: Tensor) -> Tensor:
     """Tokens numbered from 1, image by image, in row-major order, all channels alike."""
     if layout == "NCHW":
         batch, _, rows, columns = shape
-        count = torch.arange(1, batch * rows * columns + 1, device=device).float().reshape(batch, 1, rows, columns)
+        count = torch.arange(1, batch * rows * columns + 1).reshape(batch, 1, rows, columns)
     else:
-        count = torch.arange(1, int(torch.tensor(shape[:-1]).prod()) + 1, device=device).float().reshape(*shape[:-1], 1)
-    return count.expand(shape).contiguous()
+        count = torch.arange(1, math.prod(shape[:-1]) + 1).reshape(*shape[:-1], 1)
+    return count.to(like).expand(shape).contiguous()
 
 
 def _is_norm(name: str, module: nn.Module) -> bool:
@@ -70,16 +71,16 @@ def trace_order(
     path = next(name for name, module in block.named_modules() if module is target)
     block = _twin(block)
     target = block.get_submodule(path)
-    device = next((p.device for p in block.parameters()), torch.device("cpu"))
+    like = next(block.parameters(), torch.zeros(()))
     shape = tuple(args[0].shape)
-    tokens = _numbers(shape, layout, device)
+    tokens = _numbers(shape, layout, like)
     batch = shape[0]
     count = tokens.select(1 if layout == "NCHW" else -1, 0).numel() // batch
 
     def real(value: Any) -> Any:
-        return torch.zeros(value.shape, dtype=value.dtype, device=device) if isinstance(value, Tensor) else value
+        return torch.zeros(value.shape, dtype=value.dtype, device=like.device) if isinstance(value, Tensor) else value
 
-    sequence = torch.arange(1, batch * count + 1, device=device).float().reshape(batch, count, 1)
+    sequence = torch.arange(1, batch * count + 1).to(like).reshape(batch, count, 1)
 
     def pass_on(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         """Norms see tokens before or inside the windows: before, they hand out fresh numbers."""
