@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from vitvis.fit import run as fit
-from vitvis.fit.settings import LoggerSettings
 from vitvis.launch.loggers import build_loggers
+from vitvis.launch.settings import LoggerSettings
 from vitvis.runs.wandb_mode import wandb_mode
 
 SMALL = ["model=test_vit", "weights=none", "image_size=64", "units=blocks.0.mlp:0-1", "steps=4", "copies=1",

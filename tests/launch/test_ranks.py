@@ -12,8 +12,8 @@ from pytorch_lightning.strategies import StrategyRegistry
 
 from vitvis.errors import VitvisError
 from vitvis.fit import run as fit
-from vitvis.fit.settings import TrainerSettings
 from vitvis.launch.ranks import IndependentStrategy, own, register, trainer_arguments
+from vitvis.launch.settings import TrainerSettings
 from vitvis.runs import read_records
 
 ARGV = ["model=test_vit", "weights=none", "image_size=64", "steps=4", "copies=2", "trainer.accelerator=cpu",
@@ -96,7 +96,7 @@ def test_devices_that_make_no_sense(devices):
 
 PREDICT = r"""
 import os, sys, torch, pytorch_lightning as pl
-from vitvis.fit.settings import TrainerSettings
+from vitvis.launch.settings import TrainerSettings
 from vitvis.launch.ranks import trainer_arguments
 
 class Own(pl.LightningModule):  # ranks that differ, in what they hold and in how much they have to do

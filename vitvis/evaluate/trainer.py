@@ -10,8 +10,8 @@ from pytorch_lightning import Trainer
 
 from vitvis.errors import VitvisError
 from vitvis.evaluate.settings import EvaluateTrainerSettings
-from vitvis.fit.settings import TrainerSettings
 from vitvis.launch.ranks import trainer_arguments
+from vitvis.launch.settings import TrainerSettings
 
 __all__ = ["make_trainer"]
 

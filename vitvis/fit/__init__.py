@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vitvis.fit.run import run
 
 if TYPE_CHECKING:
-    from .augmentations import Augmentation
+    from .augmentations import AUGMENTATIONS, Augmentation, augmentation
     from .chunks import Chunk, plan_chunks
     from .datamodule import UnitDataModule
     from .images import PARAMETERIZATIONS, Parameterization, make_image
@@ -19,15 +19,18 @@ if TYPE_CHECKING:
     from .memory import choose_chunk
     from .module import ActivationMaximization
     from .recipe import recipe_of
-    from .regularizers import regularizer
+    from .regularizers import REGULARIZERS, regularizer
 
 __all__ = [
+    "AUGMENTATIONS",
     "PARAMETERIZATIONS",
+    "REGULARIZERS",
     "ActivationMaximization",
     "Augmentation",
     "Chunk",
     "Parameterization",
     "UnitDataModule",
+    "augmentation",
     "choose_chunk",
     "hf_share",
     "make_image",
@@ -40,12 +43,15 @@ __all__ = [
 
 _HOMES = {
     "main": "__main__",
+    "AUGMENTATIONS": "augmentations",
     "PARAMETERIZATIONS": "images",
+    "REGULARIZERS": "regularizers",
     "ActivationMaximization": "module",
     "Augmentation": "augmentations",
     "Chunk": "chunks",
     "Parameterization": "images",
     "UnitDataModule": "datamodule",
+    "augmentation": "augmentations",
     "choose_chunk": "memory",
     "hf_share": "measure",
     "make_image": "images",

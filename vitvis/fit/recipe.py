@@ -17,7 +17,10 @@ RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "opt
 def recipe_of(settings: FitSettings) -> dict[str, Any]:
     """Return the recipe as plain containers; not seeds, units, chunk size or device, which do not change an image."""
     container = to_container(settings)
-    return {name: container[name] for name in RECIPE}
+    recipe = {name: container[name] for name in RECIPE}
+    if not recipe["augment"]["extra"]:  # came later: a recipe without any keeps its name
+        del recipe["augment"]["extra"]
+    return recipe
 
 
 def read_settings(settings: FitSettings | Mapping[str, Any]) -> FitSettings:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitvis.errors import VitvisError
-from vitvis.fit.settings import LoggerSettings
+from vitvis.launch.settings import LoggerSettings
 from vitvis.runs.wandb_mode import wandb_mode
 
 if TYPE_CHECKING:

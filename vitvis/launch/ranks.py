@@ -23,7 +23,7 @@ from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
 from pytorch_lightning.trainer.states import TrainerFn
 
 from vitvis.errors import VitvisError
-from vitvis.fit.settings import TrainerSettings
+from vitvis.launch.settings import TrainerSettings
 
 __all__ = ["IndependentStrategy", "own", "register", "trainer_arguments"]
 

@@ -19,8 +19,8 @@ from vitvis.config import to_container
 from vitvis.data.regions import open_regions
 from vitvis.data.sources import Source, open_source
 from vitvis.errors import VitvisError
-from vitvis.fit.settings import TrainerSettings
 from vitvis.launch.ranks import IndependentStrategy, trainer_arguments
+from vitvis.launch.settings import TrainerSettings
 from vitvis.runs import RunFolder, recipe_hash
 from vitvis.search import views, writing
 from vitvis.search.checkpoint import FOLDER, load_state, state_path

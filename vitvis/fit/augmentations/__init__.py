@@ -1,12 +1,13 @@
 """Augmentations: random changes of the copies of an image, one draw for all images."""
 
 from .affine import Affine
-from .base import Augmentation, Draw
+from .base import AUGMENTATIONS, Augmentation, Draw, augmentation
 from .kornia_any import KorniaAugmentation
 from .paper import ColorShift, CyclicShift, GaussianNoise
 from .pipeline import Augmentations, make_augmentations
 
 __all__ = [
+    "AUGMENTATIONS",
     "Affine",
     "Augmentation",
     "Augmentations",
@@ -15,5 +16,6 @@ __all__ = [
     "Draw",
     "GaussianNoise",
     "KorniaAugmentation",
+    "augmentation",
     "make_augmentations",
 ]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from torch import Generator, Tensor
 
-__all__ = ["Augmentation", "Draw"]
+from ..registry import Registry
+
+__all__ = ["AUGMENTATIONS", "Augmentation", "Draw", "augmentation"]
 
 #: The random numbers of one copy, by name; stacked for replay.
 Draw = dict[str, Tensor]
@@ -51,3 +56,29 @@ class Augmentation:
             `[U, A, 3, H, W]`.
         """
         raise NotImplementedError
+
+
+A = TypeVar("A", bound=type[Augmentation])
+
+AUGMENTATIONS: Registry[type[Augmentation]] = Registry("augmentation")
+
+
+def augmentation(name: str) -> Callable[[A], A]:
+    """Register an augmentation of your own under `name`; it then joins a recipe after all others.
+
+        @augmentation("brightness")
+        class Brightness(Augmentation):
+            def __init__(self, most: float = 0.1) -> None:
+                self.most = most
+            ...
+
+    and `augment.extra.brightness.most=0.2` (or `augment.extra.brightness={}`) makes it part of the recipe. `name` keys
+    its draws as well.
+    """
+
+    def add(kind: A) -> A:
+        kind.name = name
+        AUGMENTATIONS.register(name)(kind)
+        return kind
+
+    return add

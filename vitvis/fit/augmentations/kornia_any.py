@@ -47,7 +47,8 @@ class KorniaAugmentation(Augmentation):
     def draw(self, size: tuple[int, int], progress: float, generator: Generator) -> Draw:
         """Draw kornia's parameters of one image; the global generator is put back as it was."""
         with torch.random.fork_rng(devices=[]):  # kornia's distributions know only the global generator
-            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            # Not `torch.manual_seed`, which seeds every GPU as well.
+            torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
             drawn = self.module.forward_parameters(torch.Size((1, 3, *size)))
         return {key: value[0] for key, value in drawn.items() if value.ndim and key != "forward_input_shape"}
 

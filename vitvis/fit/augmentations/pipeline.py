@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from vitvis.errors import VitvisError
 from vitvis.fit.settings import AugmentSettings
 
 from ..keys import keyed_generator
 from .affine import Affine
-from .base import Augmentation, Draw
+from .base import AUGMENTATIONS, Augmentation, Draw
 from .kornia_any import KorniaAugmentation
 from .paper import ColorShift, CyclicShift, GaussianNoise
 
@@ -92,12 +94,15 @@ def _move(value: Tensor, device: torch.device) -> Tensor:
 
 
 def make_augmentations(settings: AugmentSettings, copies: int, depth: float = 1.0) -> Augmentations:
-    """Return the augmentations that a recipe lists: geometry first, then colour, then noise, then kornia's.
+    """Return the augmentations that a recipe lists: geometry, colour, noise, kornia's, then those of the user.
 
     Args:
         settings: the group `augment` of a recipe.
         copies: A.
         depth: of the site, 0 (first block) to 1 (last).
+
+    Raises:
+        VitvisError: a name that neither kornia has nor anybody registered, or arguments that it does not take.
     """
     steps: list[Augmentation] = []
     if settings.affine is not None:
@@ -109,4 +114,13 @@ def make_augmentations(settings: AugmentSettings, copies: int, depth: float = 1.
     if settings.noise is not None:
         steps.append(GaussianNoise(settings.noise))
     steps += [KorniaAugmentation(name, arguments or {}) for name, arguments in settings.kornia.items()]
+    steps += [_registered(name, arguments or {}) for name, arguments in settings.extra.items()]
     return Augmentations(steps, copies)
+
+
+def _registered(name: str, arguments: Mapping[str, Any]) -> Augmentation:
+    kind = AUGMENTATIONS[name]
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise VitvisError(f"augment.extra.{name}: {error}") from None
