@@ -55,3 +55,11 @@ def test_a_map_by_hand(tmp_path):
 def test_models_with_one_transform_share_it_and_others_do_not():
     first, second, larger = block_backbone("a"), block_backbone("b"), block_backbone("c", size=32)
     assert transform_key(first) == transform_key(second) != transform_key(larger)
+
+
+@pytest.mark.parametrize("labels", ["auto", "same", "FILE"])
+def test_a_model_without_a_classifier_is_told_so(tmp_path, labels):
+    file = tmp_path / "map.tsv"
+    file.write_text("0\t0\n1\t1\n")
+    with pytest.raises(VitvisError, match="model headless: has no classifier"):
+        make_label_map(block_backbone("headless", classes=0), two_classes(tmp_path), labels.replace("FILE", str(file)))

@@ -125,3 +125,31 @@ def test_measurements_may_be_negative_and_absent():
     values[:15, 0] = values[15:25, 1] = np.nan
     moved = resampled_means(values + 9, samples=500) - 9  # a shift of all moves each mean by as much
     assert np.allclose(resampled_means(values, samples=500), moved) and (values[15:] < 0).any()
+
+
+def test_intervals_of_a_class_are_those_of_the_binomial():
+    """Every second image is of class 0; the classes are right about others, and differ between top-1 and top-5."""
+    scipy_stats = pytest.importorskip("scipy.stats")
+    count = np.arange(800) // 2
+    right = {"top1": (0.25, 0.6), "top5": (0.7, 0.9)}  # of class 0 and of class 1
+    label = np.arange(800) % 2
+    hits = {("a", "full", metric): (count < 400 * np.choose(label, rates)) * 1.0 for metric, rates in right.items()}
+    table = HitTable(hits, label, np.ones(800), ["a"], {"a": ["full"]})
+    rows = class_rows(table, ["first", "second"], samples=20_000)
+    assert [row["n"] for row in rows] == [400, 400]
+    for metric, rates in right.items():
+        for row, rate in zip(rows, rates, strict=True):
+            low, high = scipy_stats.binom.interval(0.95, 400, rate)
+            assert row[metric] == pytest.approx(100 * rate)
+            assert row[f"{metric}_low"] == pytest.approx(low / 4, abs=0.26)  # one image of 400, as percentiles jump
+            assert row[f"{metric}_high"] == pytest.approx(high / 4, abs=0.26)
+
+
+def test_missing_images_widen_the_interval_of_a_class_and_means_over_tokens_have_none():
+    values = np.tile([1.0, 0.0], 200)
+    values = np.repeat(values, 2)  # both classes are right about every second image
+    missing = np.where(np.arange(800) < 600, np.nan, values)
+    table = hit_table(a__full=values, b__full=missing, c__full=values / 3)
+    spread = {row["model"]: row.get("top1_high", np.nan) - row.get("top1_low", np.nan) for row in class_rows(table, [])}
+    assert spread["b"] == pytest.approx(2 * spread["a"], rel=0.15)  # a quarter of the images: twice as wide
+    assert np.isnan(spread["c"])

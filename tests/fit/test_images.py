@@ -127,3 +127,31 @@ def test_unknown_kind_names_the_nearest() -> None:
 def test_a_start_that_is_missing_is_one_line() -> None:
     with pytest.raises(VitvisError, match="no such file"):
         make_image((8, 8), ImageSettings(start="nowhere.png")).start([0])
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (0, 3), (2, 1), (14, 5), (5, 0)])
+def test_one_fourier_coefficient_is_one_wave(row, column) -> None:
+    """A quarter of `a / f`, as lucid has it: `2 a / (4 f sqrt(H W)) cos(2 pi (u y + v x))`, then the sigmoid."""
+    height, width, amplitude = 16, 24, 0.7
+    image = make_image((height, width), ImageSettings(kind="fourier", decorrelate=False))
+    parameter = torch.zeros(1, 3, height, width // 2 + 1, 2)
+    parameter[0, :, row, column, 0] = amplitude
+    if column == 0 and row:  # the coefficient of -f lies in the half that is kept, and has to be there for a real wave
+        parameter[0, :, height - row, column, 0] = amplitude
+    u, v = (row if row <= height // 2 else row - height) / height, column / width
+    frequency = max(math.hypot(u, v), 1 / max(height, width))
+    size = (1 if row == column == 0 else 2) * amplitude / frequency / 4 / math.sqrt(height * width)
+    y, x = torch.arange(height)[:, None], torch.arange(width)[None]
+    wave = torch.sigmoid(size * torch.cos(2 * math.pi * (u * y + v * x)))
+    torch.testing.assert_close(image(parameter)[0], wave.expand(3, -1, -1), atol=1e-5, rtol=0)
+
+
+def test_the_start_of_fourier_has_the_contrast_that_its_deviation_promises() -> None:
+    """Parseval: every mode has the variance `(std / 4 f) ** 2`; the sum is taken over the full spectrum, in a loop."""
+    side, std = 64, 0.3
+    image = make_image((side, side), ImageSettings(kind="fourier", std=std, decorrelate=False))
+    waves = [(u, v) for u in range(-side // 2, side // 2) for v in range(-side // 2, side // 2) if u or v]
+    # two normal numbers a coefficient, each of deviation std: E|c|^2 = 2 std^2
+    expected = math.sqrt(sum(2 * (std / 4 / max(math.hypot(u, v) / side, 1 / side)) ** 2 for u, v in waves) / side**2)
+    found = torch.logit(image(image.start(range(40)))).std(dim=(-2, -1)).square().mean().sqrt()
+    assert found == pytest.approx(expected, rel=0.1)  # 120 draws of which a handful of waves hold most

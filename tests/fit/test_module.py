@@ -155,3 +155,37 @@ def test_a_recipe_mapping_is_enough(backbone) -> None:
     chunks = plan_chunks(parse_units(["blocks.0.mlp:0"], backbone.sites), [0], backbone.sites, 1)
     module = ActivationMaximization(backbone, chunks, {"image": {"kind": "pixel"}, "copies": 3})
     assert module.augmentations.copies == 3 and module.image.shape == (1, 3, 32, 32)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_activation_that_is_not_finite_is_a_failure_though_its_gradient_is(fit, backbone, value) -> None:
+    """A constant is added to what the second image excites, in one step: that has no gradient."""
+    finite = []
+
+    class Spoil(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+            self.hook = None
+            if batch == 1:
+                self.hook = backbone.model.blocks[1].register_forward_hook(self.add)
+
+        def add(self, module, inputs, output):
+            output = output.clone()
+            output[2:4] += value  # two copies of each image
+            return output
+
+        def on_after_backward(self, trainer, pl_module) -> None:
+            finite.append(bool(pl_module.image.grad.isfinite().all()))
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+            if self.hook is not None:
+                self.hook.remove()
+
+    recipe = {"objective": {"share": 1.0}}
+    _, clean, _ = fit("blocks.1.block:1-3", recipe)
+    _, spoilt, rows = fit("blocks.1.block:1-3", recipe, callbacks=[Spoil()])
+    assert all(finite) and len(finite) == 4
+    assert [row["status"] for row in rows.values()] == ["ok", "failed", "ok"]
+    for unit in (1, 3):
+        key = (f"blocks.1.block:{unit}", 0)
+        assert torch.equal(clean[key], spoilt[key])
+    assert spoilt["blocks.1.block:2", 0].isfinite().all()

@@ -114,3 +114,20 @@ def test_a_disk_that_fails_ends_the_run_with_its_error(tmp_path, monkeypatch) ->
     with pytest.raises(OSError, match="No space left"):
         run_fit(merge(FitSettings, SMALL, {"out": str(tmp_path / "run")}))
     assert read_records(tmp_path / "run") == []
+
+
+def test_a_checkpoint_goes_with_its_chunk_and_the_folder_with_the_run(tmp_path) -> None:
+    """Written in every step but the last of each of four chunks, one image each."""
+    out, during, before_sheet = tmp_path / "run", set(), []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+            during.update(path.name for path in (out / "resume").glob("*"))
+
+        def on_train_end(self, trainer, pl_module) -> None:  # every chunk is written, nothing is drawn
+            before_sheet.extend((out / "resume").rglob("*"))
+            assert (out / "resume").is_dir() and not (out / "sheet.png").exists()
+
+    run_fit(merge(FitSettings, SMALL, {"out": str(out), "steps": 3, "trainer": {"checkpoint_every": 1}}), [Watch()])
+    assert len(during) == 4 and before_sheet == []
+    assert (out / "sheet.png").is_file() and not (out / "resume").exists()
