@@ -23,10 +23,14 @@ _MACHINE_ERRORS = {
 
 
 class VitvisError(Exception):
-    """A mistake that the user can mend. `str(error)` is one line: what, where, what to do."""
+    """A mistake that the user can mend. `str(error)` is one line: what, where, what to do.
+
+    Of a message that quotes something very long (a number of 5,000 digits), the start and the end are kept.
+    """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(str(message).split()))
+        line = " ".join(str(message).split())
+        super().__init__(line if len(line) <= 1200 else f"{line[:600]} ... {line[-400:]}")
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

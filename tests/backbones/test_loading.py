@@ -114,16 +114,25 @@ def test_other_image_sizes() -> None:
             (64, 96),
         ]
     assert "ROWSxCOLUMNS" in message("resnet18", "none", "big")
+    for wrong in ("64x", "x64", "64x64x64", 1, "1", 99999999, "9" * 5000, [64, 64, 64], 64.5, True, [], -64):
+        assert "image_size" in message("resnet18", "none", wrong)
+    assert "use 64 or 80" in message("vit_tiny_patch16_224", "none", 65, **SMALL)
+    assert "use 96 or 112" in message("vit_tiny_patch16_224", "none", "64x100", **SMALL)
+    with pytest.warns(UserWarning, match="weights=none"):  # strides overlap and pad: nothing is left out
+        assert load_backbone("resnet18", "none", 65).image_size == (65, 65)
     text = message("hiera_tiny_224", "none", 230)
     assert "230 x 230" in text and "224 x 224" in text
 
 
-def test_random_weights_change_with_torchs_seed_and_are_marked() -> None:
+def test_random_weights_have_a_seed_of_their_own_and_are_marked() -> None:
     names = []
-    for seed in (0, 0, 1):
-        torch.manual_seed(seed)
+    for callers, own in ((0, 0), (1, 0), (0, 1)):
+        torch.manual_seed(callers)
+        expected = torch.rand(3)
+        torch.manual_seed(callers)
         with pytest.warns(UserWarning, match="random"):
-            backbone = load_backbone("vit_tiny_patch16_224", "none", **SMALL)
+            backbone = load_backbone("vit_tiny_patch16_224", "none", seed=own, **SMALL)
+        assert torch.equal(torch.rand(3), expected), "the caller's stream goes on where it was"
         assert backbone.weights == "none"
         names.append(backbone.weights_id)
     assert names[0] == names[1] != names[2]

@@ -94,12 +94,22 @@ def test_an_address_reads_back_as_its_unit(choices: list[tuple[str, int, int]]) 
         ("blocks.0.q:h3", "no head 3 in blocks.0.q, which has 3 (0-2)"),
         ("blocks.0.block@nowhere.npy:0", "no such file 'nowhere.npy'"),
         ("", "no address given"),
+        ("blocks.{0..99999999999}.mlp:1", "no site 'blocks.3.mlp'"),
+        ("*{0..99999999999}*:1", "no site matches '*3*'"),
+        ("{,}" * 16 + "head:1", "more than 10000 names"),
+        ("{a,b}" * 17 + ":1", "more than 16 braces"),
+        ("*a" * 12 + "z:1", "no site matches"),  # would take for ever as a regular expression
+        ("blocks.0.mlp:" + "9" * 5000, "is no unit"),
+        ("blocks.0.mlp:999999999999", "no unit 999999999999"),
+        ("blocks.0.mlp:~" + "9" * 5000, "write ~8"),
+        ("blocks.0.q:h" + "9" * 5000, "is no head"),
+        ("blocks.0.mlp:" + "1," * 60000, "longer than"),
     ],
 )
 def test_mistakes_are_explained_in_one_line(text: str, message: str) -> None:
     with pytest.raises(VitvisError) as caught:
         parse_units(text, SITES)
-    assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 1500
 
 
 def test_directions_from_files(tmp_path: Path) -> None:

@@ -5,76 +5,48 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 
 from vitvis.errors import VitvisError, nearest
 
 from .site import Site
 
-__all__ = ["drawn", "expand_braces", "expand_units", "match_sites", "split_addresses"]
+__all__ = ["LONGEST", "MOST_NAMES", "drawn", "expand_braces", "expand_units", "match_sites"]
 
-_NUMBERS = re.compile(r"\d+|\d+-\d+")
-
-
-def split_addresses(addresses: str | Iterable[str]) -> list[str]:
-    """Split a text, or the texts of a list, into addresses.
-
-    Addresses are apart by blanks, line ends, semicolons, or a comma after which a site follows (something with a letter
-    other than a head's `h2`, before a colon or `@`). A comma between numbers belongs to a list of units.
-    """
-    texts = [addresses] if isinstance(addresses, str) else [str(text) for text in addresses]
-    found: list[str] = []
-    for text in texts:
-        for piece in re.split(r"[;\s]+", text.strip()):
-            if not piece:
-                continue
-            parts: list[str] = []
-            for part in _split_commas(piece):
-                begins = re.match(r"[-+]?[A-Za-z_*?\[{]", part) and re.search(r"[:@]", part)
-                if parts and not (begins or re.match(r"[-+]?[A-Za-z_]\w*\.", part) and not re.match(r"h\d", part)):
-                    parts[-1] += "," + part
-                else:
-                    parts.append(part)
-            found.extend(part.strip(",") for part in parts if part.strip(","))
-    return found
+_DIGITS = 12  # of a number; more than any model has units, few enough to count with
+_NUMBERS = re.compile(rf"\d{{1,{_DIGITS}}}(-\d{{1,{_DIGITS}}})?")
+MOST_BRACES = 16
+LONGEST = 100_000  # characters of an address
+MOST_NAMES = 10_000  # that braces may expand to
 
 
-def _split_commas(text: str) -> list[str]:
-    """Split at commas outside braces."""
-    pieces, depth = [""], 0
-    for character in text:
-        depth += (character == "{") - (character == "}")
-        if character == "," and depth == 0:
-            pieces.append("")
-        else:
-            pieces[-1] += character
-    return pieces
-
-
-def expand_braces(pattern: str) -> list[str]:
-    """Expand `a.{0,5}.b` and `a.{0..3}.b` like a shell."""
+def expand_braces(pattern: str) -> Iterator[str]:
+    """Expand `a.{0,5}.b` and `a.{0..3}.b` like a shell, one name at a time: a range may be of any length."""
     match = re.search(r"\{([^{}]*)\}", pattern)
     if match is None:
-        return [pattern]
-    inside = match.group(1)
-    numbers = re.fullmatch(r"(\d+)(?:\.\.|-)(\d+)", inside)
-    if numbers:
-        choices = [str(number) for number in range(int(numbers[1]), int(numbers[2]) + 1)]
-    else:
-        choices = [choice.strip() for choice in inside.split(",")]
-    return [
-        expanded
-        for choice in choices
-        for expanded in expand_braces(pattern[: match.start()] + choice + pattern[match.end() :])
-    ]
+        yield pattern
+        return
+    numbers = re.fullmatch(rf"(\d{{1,{_DIGITS}}})(?:\.\.|-)(\d{{1,{_DIGITS}}})", match[1])
+    choices = range(int(numbers[1]), int(numbers[2]) + 1) if numbers else match[1].split(",")
+    for choice in choices:
+        yield from expand_braces(f"{pattern[: match.start()]}{str(choice).strip()}{pattern[match.end() :]}")
 
 
-def _glob(pattern: str, names: Iterable[str]) -> list[str]:
-    """Names that match, `*` standing for one part of a path and `**` for any number."""
-    parts = re.split(r"(\*\*|\*|\?)", pattern)
-    special = {"**": ".*", "*": "[^.]*", "?": "[^.]"}
-    expression = re.compile("".join(special.get(part, re.escape(part)) for part in parts))
-    return [name for name in names if expression.fullmatch(name)]
+def _matches(pattern: str, name: str) -> bool:
+    """Say whether a name matches, `*` standing for one part of a path, `**` for any number, `?` for a letter."""
+    ends = {0}  # where in the name the pattern read so far may end; time grows with their product, not as a power
+    for part in re.split(r"(\*\*|\*|\?)", pattern):
+        if part == "**":
+            ends = set(range(min(ends), len(name) + 1))
+        elif part == "*":
+            ends = {stop for end in ends for stop in range(end, (name + ".").index(".", end) + 1)}
+        elif part == "?":
+            ends = {end + 1 for end in ends if name[end : end + 1] not in ("", ".")}
+        else:
+            ends = {end + len(part) for end in ends if name.startswith(part, end)}
+        if not ends:
+            return False
+    return len(name) in ends
 
 
 def match_sites(pattern: str, sites: Mapping[str, Site], text: str) -> list[Site]:
@@ -86,7 +58,11 @@ def match_sites(pattern: str, sites: Mapping[str, Site], text: str) -> list[Site
     getter = getattr(sites, "get_site", None)
     modules = getattr(sites, "module_paths", None)
     found: dict[str, Site] = {}
-    for name in expand_braces(pattern):
+    if pattern.count("{") > MOST_BRACES:
+        raise VitvisError(f"units '{text}': has more than {MOST_BRACES} braces")
+    for count, name in enumerate(expand_braces(pattern)):
+        if count == MOST_NAMES:
+            raise VitvisError(f"units '{text}': its braces stand for more than {MOST_NAMES} names")
         if not re.search(r"[*?]", name):
             if getter is not None:
                 try:
@@ -99,9 +75,9 @@ def match_sites(pattern: str, sites: Mapping[str, Site], text: str) -> list[Site
                 hint = nearest(name, sites) or ";"
                 raise VitvisError(f"units '{text}': no site '{name}'{hint} sites: {', '.join(list(sites)[:8])}, ...")
             continue
-        matches = _glob(name, sites) or fnmatch.filter(sites, name)
+        matches = [site for site in sites if _matches(name, site)] or fnmatch.filter(sites, name)
         if not matches and modules is not None and getter is not None:
-            matches = _tappable(_glob(name, modules()), getter)
+            matches = _tappable([path for path in modules() if _matches(name, path)], getter)
         if not matches:
             kinds = sorted({site.kind for site in sites.values()})
             hint = nearest(name, sites) or ";"
@@ -162,7 +138,7 @@ def expand_units(
     found: dict[int, None] = {}
     for item in (piece.strip() for piece in choice.split(",")):
         if item.startswith("~"):
-            if not item[1:].isdigit() or int(item[1:]) < 1:
+            if not re.fullmatch(rf"\d{{1,{_DIGITS}}}", item[1:]) or int(item[1:]) < 1:
                 raise VitvisError(f"units '{address}': '{item}' is no number to draw; write ~8")
             if int(item[1:]) > width:
                 raise VitvisError(f"units '{address}': can't draw {item[1:]} of the {width} {what}s of {site.name}")

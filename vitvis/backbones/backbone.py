@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from .discover import Sites, find_sites
 from .gradients import guard_norms
 from .site import Site
 
 if TYPE_CHECKING:
-    from .discover import Sites
     from .language import Language
 
 __all__ = ["Backbone"]
@@ -75,8 +75,8 @@ class Backbone(nn.Module):
         return int(getattr(self.model, "num_classes", 0) or 0)
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Map images `[B, 3, H, W]` from [0, 1] to what the model was trained on."""
-        return (images - self.mean) / self.std
+        """Map images `[B, 3, H, W]` from [0, 1] to what the model was trained on, in the precision of the backbone."""
+        return (images.to(self.mean.dtype) - self.mean) / self.std
 
     def forward(self, images: Tensor) -> Any:
         """Run the model on images `[B, 3, H, W]` in [0, 1]; returns what it returns."""
@@ -103,9 +103,7 @@ class Backbone(nn.Module):
     @cached_property
     def sites(self) -> Sites:
         """All named sites, by name, in order of execution; any other submodule's path is looked up on demand."""
-        from .discover import find_sites
-
-        return find_sites(self)
+        return find_sites(self.model, self.name, self.image_size)
 
     def site(self, name: str) -> Site:
         """Look a site up.

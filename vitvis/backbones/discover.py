@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import torch
+from torch import nn
+
 from .attentions import attention_parts, head_count, output_projection
-from .backbone import Backbone
 from .builder import SiteBuilder, Sites, channel_axis, join, parent
 from .mlps import mlp_parts
+from .neutral import neutral
 from .probe import Call
 from .site import Site, TapPoint
 
@@ -237,6 +240,14 @@ class _Finder(SiteBuilder):
             self.add(name, "attn", entry.path, width, owner, when="input", axis=axis if axis == 1 else 3, heads=heads)
 
 
-def find_sites(backbone: Backbone) -> Sites:
-    """Find every named site of a backbone, in order of execution."""
-    return _Finder(backbone.model, backbone.name, backbone.image_size).find()
+@torch.no_grad()
+def find_sites(model: nn.Module, name: str, image_size: tuple[int, int]) -> Sites:
+    """Find every named site of a model, in order of execution.
+
+    Args:
+        model: takes normalised images `[B, 3, H, W]`; in eval mode.
+        name: how errors call it.
+        image_size: H and W.
+    """
+    with neutral():
+        return _Finder(model, name, image_size).find()

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from vitvis.config.sizes import read_image_size
 from vitvis.errors import VitvisError, nearest
 
 from .backbone import Backbone
+from .neutral import neutral, own_randomness
 from .weights import classes_in, fit_to_model, identify, load_into, read_weights
 
 __all__ = ["load_backbone"]
@@ -68,25 +70,13 @@ def _create(name: str, image_size: tuple[int, int] | None, kwargs: dict[str, Any
         raise VitvisError(f"model {name}: {error}") from error
 
 
-def _size(image_size: int | str | Sequence[int] | None) -> tuple[int, int] | None:
-    """Read an image size: a side, (rows, columns), or either as text (`224`, `192x256`)."""
-    if image_size is None:
-        return None
-    sides = [image_size] if isinstance(image_size, int) else image_size
-    try:
-        numbers = [
-            int(side)
-            for side in (sides.strip("()[]").replace(",", "x").split("x") if isinstance(sides, str) else sides)
-        ]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (1, 2) or min(numbers) < 1:
-        raise VitvisError(f"image_size {image_size}: write a side in pixels, or ROWSxCOLUMNS, such as 224 or 192x256")
-    return numbers[0], numbers[-1]
-
-
 def load_backbone(
-    name: str, weights: str | Path = "hub", image_size: int | str | Sequence[int] | None = None, **timm_kwargs: Any
+    name: str,
+    weights: str | Path = "hub",
+    image_size: int | str | Sequence[int] | None = None,
+    *,
+    seed: int = 0,
+    **timm_kwargs: Any,
 ) -> Backbone:
     """Load a model, frozen and in eval mode, that takes images in [0, 1].
 
@@ -96,6 +86,7 @@ def load_backbone(
         weights: `hub` (timm's own cache and offline switches are honoured), `none` (random weights, with a warning),
             a safetensors or weights-only `.pth` file, or, for the bundled models, `bundled` (or `hub`).
         image_size: pixels, one side or (rows, columns); None: the model's own.
+        seed: of random weights. The caller's random streams are left alone.
         timm_kwargs: go to `timm.create_model`.
 
     Returns:
@@ -104,8 +95,12 @@ def load_backbone(
     Raises:
         VitvisError: unknown model, no network, wrong or unfitting file, impossible size; one line that says what to do.
     """
-    size = _size(image_size)
-    weights = str(weights)
+    size = read_image_size(image_size)
+    with neutral(), own_randomness(seed):
+        return _load(name, str(weights), size, timm_kwargs)
+
+
+def _load(name: str, weights: str, size: tuple[int, int] | None, timm_kwargs: dict[str, Any]) -> Backbone:
     if name.startswith("open_clip:"):
         from .openclip import load_open_clip
 
@@ -134,7 +129,7 @@ def load_backbone(
     if state is not None and file is not None:
         load_into(model, fit_to_model(model, state), name, file)
     if weights == "none":
-        warnings.warn(f"{name}: weights=none, so the model is random and its pictures mean nothing", stacklevel=2)
+        warnings.warn(f"{name}: weights=none, so the model is random and its pictures mean nothing", stacklevel=3)
     for module in model.modules():  # in-place activations would overwrite what a tap has read
         if getattr(module, "inplace", None) is True:
             module.inplace = False  # type: ignore[assignment]
@@ -236,18 +231,32 @@ def _wrap(model: nn.Module, name: str, weights: str, size: tuple[int, int] | Non
 
 
 def _check_size(backbone: Backbone) -> None:
-    """Fail early, on the meta device, where a model does not take this image size."""
+    """Fail early, on the meta device, where a model does not take this image size, or leaves a part of it unseen."""
     from .probe import run_probe
 
+    rows, columns = backbone.image_size
     try:
         with torch.no_grad():
-            run_probe(backbone.model, backbone.image_size)
+            probe = run_probe(backbone.model, backbone.image_size)
     except Exception as error:  # noqa: BLE001  # assertions, shape errors, ...: all mean that the size does not fit
-        rows, columns = backbone.image_size
         own = (getattr(backbone.model, "pretrained_cfg", None) or {}).get("input_size")
         hint = f"; its own size is {own[1]} x {own[2]}" if own else ""
         reason = _first_line(error)
         raise VitvisError(f"{backbone.name} does not take images of {rows} x {columns} px ({reason}){hint}") from error
+    modules = dict(backbone.model.named_modules())
+    layers = [calls[0] for path, calls in probe.calls.items() if isinstance(modules[path], nn.Conv2d)]
+    first: Any = modules[min(layers, key=lambda call: call.started).path] if layers else None
+    if first is None or first.kernel_size != first.stride or any(first.padding):
+        return
+    shape = min(layers, key=lambda call: call.started).input or (0, 0, 0, 0)  # a model may pad before it
+    for side, whole, patch in zip((rows, columns), shape[-2:], first.kernel_size, strict=True):
+        if whole % patch:
+            below = side // patch * patch
+            near = f"{below} or {below + patch}" if below else f"{patch}"
+            raise VitvisError(
+                f"image_size {rows} x {columns}: {backbone.name} cuts images into patches of {patch} px, so {side} px "
+                f"would leave {whole % patch} unseen; use {near}"
+            )
 
 
 def _class_names(model: nn.Module) -> list[str] | None:

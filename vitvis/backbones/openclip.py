@@ -197,7 +197,7 @@ def load_open_clip(name: str, weights: str = "none", image_size: tuple[int, int]
     except Exception as error:  # noqa: BLE001  # hub clients and constructors raise a dozen unrelated types
         raise VitvisError(f"model {name}, weights={weights}: {_first(error)}; weights=FILE needs no network") from error
     if weights == "none":
-        warnings.warn(f"{name}: weights=none, so the model is random and its pictures mean nothing", stacklevel=3)
+        warnings.warn(f"{name}: weights=none, so the model is random and its pictures mean nothing", stacklevel=4)
     elif not downloaded:
         try:
             open_clip.load_checkpoint(model, str(file))

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vitvis.config.addresses import is_prompt
 from vitvis.errors import VitvisError
 
 from .backbone import Backbone
 from .units import Unit, parse_units
 
-__all__ = ["Term", "embed_terms", "is_prompt", "parse_prompt", "resolve_units"]
+__all__ = ["Term", "embed_terms", "parse_prompt", "resolve_units"]
 
-_PROMPT = re.compile(r"\s*[-+]?(text|image):")
 _TERM = re.compile(
     r"""\s*(?:(?P<kind>text|image):)?\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^"'+*\s][^"'+*]*))"""
     r"""\s*(?:\*\s*(?P<weight>-?(?:\d+\.?\d*|\.\d+)))?\s*(?P<end>\+|$)"""
@@ -32,11 +32,6 @@ class Term:
     kind: str
     value: str
     weight: float = 1.0
-
-
-def is_prompt(address: str) -> bool:
-    """Say whether an address is a prompt."""
-    return _PROMPT.match(address) is not None
 
 
 def parse_prompt(address: str) -> list[Term]:
@@ -78,8 +73,8 @@ def embed_terms(terms: Sequence[Term], backbone: Backbone, address: str) -> Tens
     words = iter(backbone.language.encode_text(texts) if texts and backbone.language is not None else ())
     total = sum((term.weight * (next(words) if term.kind == "text" else _embed_picture(term.value, backbone, address))
                  for term in terms), start=torch.zeros(()))  # fmt: skip
-    if float(total.norm()) < 1e-6:
-        raise VitvisError(f"units '{address}': the weighted parts cancel out")
+    if not 1e-6 <= float(total.norm()) < float("inf"):
+        raise VitvisError(f"units '{address}': the weighted parts cancel out, or a weight is too large")
     return functional.normalize(total, dim=0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
@@ -54,6 +55,7 @@ class Tap:
         self._handles: list[Any] = []
         self._raw: dict[str, Any] = {}
         self._visit: Callable[[Site, Tensor], Any] | None = None
+        self._reading = False  # other passes through the backbone, inside the context, are none of our business
         self._batch = 0
         self._calls: dict[str, int] = {}
 
@@ -85,6 +87,8 @@ class Tap:
 
     def _on_input(self, site: Site) -> Callable[..., None]:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if not self._reading:
+                return
             value = args[0] if args else next(iter(kwargs.values()))
             if site.point.linear is not None:
                 weight, bias, start, stop = site.point.linear
@@ -101,6 +105,8 @@ class Tap:
         return hook
 
     def _keep(self, site: Site, value: Any) -> None:
+        if not self._reading:
+            return
         call = self._calls.get(site.name, 0)
         self._calls[site.name] = call + 1
         if call != site.point.call:
@@ -120,35 +126,55 @@ class Tap:
         if last:
             raise _Done
 
-    @overload
-    def __call__(self, images: Tensor) -> dict[str, Tensor]: ...
+    @staticmethod
+    def _precision(images: Tensor, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+        if dtype is None:
+            return nullcontext()
+        kind = images.device.type
+        if dtype in (torch.float32, torch.float64):
+            return torch.autocast(kind, enabled=False)
+        return torch.autocast(kind, dtype)
 
     @overload
-    def __call__(self, images: Tensor, visit: Callable[[Site, Tensor], R]) -> dict[str, R]: ...
+    def __call__(self, images: Tensor, *, dtype: torch.dtype | None = None) -> dict[str, Tensor]: ...
 
-    def __call__(self, images: Tensor, visit: Callable[[Site, Tensor], Any] | None = None) -> dict[str, Any]:
+    @overload
+    def __call__(
+        self, images: Tensor, visit: Callable[[Site, Tensor], R], *, dtype: torch.dtype | None = None
+    ) -> dict[str, R]: ...
+
+    def __call__(
+        self,
+        images: Tensor,
+        visit: Callable[[Site, Tensor], Any] | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+    ) -> dict[str, Any]:
         """Read the sites.
 
         Args:
             images: `[B, 3, H, W]` in [0, 1].
             visit: Called with each site and its activation during the forward pass; may not keep the activation itself,
                 which the model may yet change in place.
+            dtype: that the model computes in: float32 (whatever autocast is around), or bfloat16 or float16 (by
+                autocast). None: as the caller's autocast says.
 
         Returns:
-            Site name -> `[B, T, C]`, float32 (of a model in float64, that): prefix tokens first, then row-major patches,
-            windows undone; or what `visit` made of it.
+            Site name -> `[B, T, C]`, float32 (float64 of a model in float64): prefix tokens first, then row-major
+            patches, windows undone; or what `visit` made of it.
         """
         if not self._handles:
             raise RuntimeError("use Tap as a context manager: with Tap(backbone, sites) as tap: tap(images)")
         self._raw.clear()
         self._calls.clear()
-        self._visit, self._batch = visit, int(images.shape[0])
+        self._visit, self._batch, self._reading = visit, int(images.shape[0]), True
         try:
-            self.backbone(images)
+            with self._precision(images, dtype):
+                self.backbone(images)
         except _Done:
             pass
         finally:
-            self._visit = None
+            self._visit, self._reading = None, False
         missing = [site.name for site in self.sites if site.name not in self._raw]
         if missing:
             raise RuntimeError(f"the forward pass ended without reaching {', '.join(missing)}")

@@ -27,7 +27,7 @@ def _parse(tokens: str | int | Sequence[int]) -> str | int | tuple[int, ...]:
         except ValueError:
             hint = nearest(word, _WORDS)
             raise VitvisError(
-                f"tokens '{tokens}': use patches, cls, all, a patch index or a box top,left,bottom,right{hint}"
+                f"tokens '{tokens[:60]}': use patches, cls, all, a patch index or a box top,left,bottom,right{hint}"
             ) from None
         return numbers[0] if len(numbers) == 1 else numbers
     if isinstance(tokens, int):

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vitvis.config.addresses import split_addresses
 from vitvis.errors import VitvisError
 
-from .addresses import expand_units, match_sites, split_addresses
+from .addresses import LONGEST, expand_units, match_sites
 from .site import Site
 
 __all__ = ["Unit", "parse_units", "read_units"]
@@ -64,6 +65,8 @@ def parse_units(addresses: str | list[str] | tuple[str, ...], sites: Mapping[str
         raise VitvisError("units: no address given; write SITE:UNITS, for example 'blocks.*.mlp:0-7'")
     units: dict[Unit, None] = {}
     for text in texts:
+        if len(text) > LONGEST:
+            raise VitvisError(f"units '{text[:60]}...': longer than the {LONGEST} characters that an address may have")
         sign = -1 if text.startswith("-") else 1
         body = text.removeprefix("-").removeprefix("+")
         pattern, file, choice = _split_one(body, text)

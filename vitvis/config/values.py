@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any, Union, get_args, get_origin
 
+from vitvis.config.addresses import parse_addresses as split_units
 from vitvis.errors import VitvisError
 
 __all__ = ["coerce", "describe", "flatten", "group_of", "is_null", "members", "split_list", "split_units"]
@@ -24,7 +25,6 @@ _QUOTES = "'\""
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 _INT = re.compile(r"[+-]?\d[\d_]*$")
 _FLOAT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][+-]?\d+)?$|[+-]?\.?(inf|nan)$", re.IGNORECASE)
-_BEGINS = re.compile(r"[-+]?(?!h\d+\b)[A-Za-z_*?\[{].*[:@.]")  # an address, but not h2:5, units of a head
 
 
 def is_null(value: object) -> bool:
@@ -77,24 +77,6 @@ def split_list(text: str) -> list[str]:
             start = position + 1
     parts.append(text[start:])
     return [_unquote(part) for part in parts if part.strip()]
-
-
-def split_units(value: Any) -> Any:
-    """Split a text of unit addresses at the commas that begin a new one; the others belong to a list of units.
-
-    `[blocks.0.mlp:3,17,head:~8]` holds two addresses: `blocks.0.mlp:3,17` and `head:~8`.
-    """
-    if isinstance(value, list):
-        return [str(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    addresses: list[str] = []
-    for part in split_list(value):
-        if addresses and not _BEGINS.match(part):
-            addresses[-1] += f",{part}"
-        else:
-            addresses.append(part)
-    return addresses
 
 
 def coerce(value: Any, hint: Any, where: str, *, typed: bool = True) -> Any:
