@@ -111,8 +111,9 @@ def check_projections(backbone: Backbone, read: dict[str, Tensor], calls: list[t
         if product.reshape(-1, product.shape[-1]).shape == found.reshape(-1, found.shape[-1]).shape:
             torch.testing.assert_close(sorted_tokens(found), sorted_tokens(product), atol=1e-5, rtol=1e-4)
         else:  # padding fills windows: each token must be among those of the model
-            gaps = torch.cdist(found.flatten(0, 1), product.reshape(-1, product.shape[-1]))
-            assert gaps.min(dim=1).values.max() < 1e-2, site.name
+            rows, exact = product.reshape(-1, product.shape[-1]), "donot_use_mm_for_euclid_dist"
+            gaps = torch.cdist(found.flatten(0, 1), rows, compute_mode=exact)
+            assert gaps.min(dim=1).values.max() < 1e-3, site.name
         checked += 1
     kinds = ARCHITECTURES[backbone.name][2]
     assert checked or " k " not in kinds or backbone.name.startswith("levit")
