@@ -14,7 +14,7 @@ __all__ = ["allowed"]
 #: In the facts of a fit: name, what is allowed.
 PICTURE = {
     "mean": 0.05,  # 1e-3, of levels 0..255
-    "std": 0.05,  # 4e-4
+    "std": 0.05,  # 6e-4
     "pixels": 2.0,  # 0
     "bands": 1e-3,  # 2e-5
     "hf_share": 1e-3,  # 1e-6
@@ -30,9 +30,9 @@ TABLE = {
     "decile_activation": 1e-3,  # 1e-5
     "mean": 1e-4,  # 0
     "std": 1e-4,  # 0
-    "activation": 2e-3,  # 2e-5
+    "activation": 2e-3,  # 4e-5
     "activation_start": 2e-3,
-    "activation_peak": 2e-3,  # 2e-5
+    "activation_peak": 2e-3,  # 4e-5
     "hf_share": 1e-3,  # 0
     "tv": 0.05,  # 1e-4
     "rank": 2.0,  # 0
