@@ -10,7 +10,7 @@ from vitvis.bundled.architectures import init_mimetic
 from vitvis.bundled.data import StepBatches, decode_parquet, read_photos
 from vitvis.bundled.evaluate import main as evaluate
 from vitvis.bundled.models import load_bundled
-from vitvis.bundled.module import random_crops, schedule, size_at
+from vitvis.bundled.module import random_crops, schedule, value_at
 from vitvis.errors import run_main
 
 
@@ -66,7 +66,7 @@ def test_a_schedule_cut_short_shares_its_constant_part() -> None:
 
 
 def test_sizes_change_at_their_share() -> None:
-    assert [size_at(s, 10, [[0, 32], [0.5, 48], [0.9, 64]]) for s in range(10)] == [32] * 5 + [48] * 4 + [64]
+    assert [value_at(s, 10, [[0, 32], [0.5, 48], [0.9, 64]]) for s in range(10)] == [32] * 5 + [48] * 4 + [64]
 
 
 def test_mimetic_attention_is_near_the_identity_and_its_negative() -> None:

@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from vitvis.bundled import architectures
 from vitvis.bundled.settings import TrainSettings
 
-__all__ = ["PhotoClassifier", "random_crops", "schedule", "size_at"]
+__all__ = ["PhotoClassifier", "add_noise", "random_crops", "schedule", "value_at"]
 
 
 def schedule(step: int, total: int, warmup: int, decay: float) -> float:
@@ -28,9 +28,9 @@ def schedule(step: int, total: int, warmup: int, decay: float) -> float:
     return min(1.0, (step + 1) / max(1, warmup), (total - step) / falling if falling else 1.0)
 
 
-def size_at(step: int, total: int, sizes: list[list[float]]) -> int:
-    """Return the side in pixels that is trained at `step`, from `[share of the run, side]` pairs."""
-    return int([side for share, side in sizes if step >= share * total][-1])
+def value_at(step: int, total: int, course: list[list[float]]) -> float:
+    """Return what holds at `step`, from `[share of the run, value]` pairs in rising order of the share."""
+    return [value for share, value in course if step >= share * total][-1]
 
 
 def random_crops(
@@ -64,6 +64,21 @@ def random_crops(
     return F.grid_sample(photos, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
+def add_noise(photos: Tensor, highest: float) -> Tensor:
+    """Add Gaussian noise whose standard deviation is drawn for each photo, evenly from 0 to `highest`.
+
+    Networks trained so have gradients with respect to the photo that people can read (Kaur et al. 2019, *Are
+    Perceptually-Aligned Gradients a General Property of Robust Classifiers?*, arXiv 1910.08640). The sum is not
+    clipped to [0, 1]: clipping would shift the mean of dark and bright areas.
+
+    Args:
+        photos: `[B, 3, H, W]` in [0, 1].
+        highest: Largest standard deviation, in units of the photos.
+    """
+    strength = highest * torch.rand(len(photos), 1, 1, 1, device=photos.device)
+    return torch.addcmul(photos, strength, torch.randn_like(photos))
+
+
 class PhotoClassifier(L.LightningModule):
     """A bundled architecture, its augmentation on the device, and cross-entropy with smoothed labels."""
 
@@ -73,6 +88,7 @@ class PhotoClassifier(L.LightningModule):
         extra: dict[str, Any] = dict(drop_path_rate=settings.drop_path, num_classes=num_classes)
         if settings.model == "vitvis_vit":
             extra["dynamic_img_size"] = True  # position embeddings are resampled while small sizes are trained
+            extra["patch_drop_rate"] = 0.5  # stands for any: set before each step
         model: Any = timm.create_model(settings.model, **extra)
         if settings.model == "vitvis_vit" and settings.mimetic:
             architectures.init_mimetic(model)
@@ -110,13 +126,18 @@ class PhotoClassifier(L.LightningModule):
         """Return the loss of one batch of uint8 photos."""
         settings, (photos, labels) = self.settings, batch
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-        size = size_at(self.trainer.global_step, self.total_steps, settings.sizes)
+        step, total = self.trainer.global_step, self.total_steps
+        size, noise = int(value_at(step, total, settings.sizes)), value_at(step, total, settings.data.noise)
+        if hasattr(self.model, "patch_drop"):
+            self.model.patch_drop.prob = value_at(step, total, settings.patch_drop)
         low, high = settings.data.crop_scale
         photos = random_crops(photos.float() / 255, size, (low, high), settings.data.flip, generator)
         if self.mix is not None:
             photos, labels = self.mix(photos, labels)
+        if noise:
+            photos = add_noise(photos, noise)
         loss = F.cross_entropy(self(photos).float(), labels, label_smoothing=settings.label_smoothing)
-        self.log_dict({"train/loss": loss, "train/size": float(size)}, prog_bar=True)
+        self.log_dict({"train/loss": loss, "train/size": float(size), "train/noise": noise}, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:

@@ -20,6 +20,8 @@ class DataSettings:
     flip: float = setting(0.5, "chance of a horizontal flip", minimum=0, maximum=1)
     mixup: float = setting(0.0, "mixup's alpha; 0 is off", minimum=0)
     cutmix: float = setting(0.0, "cutmix's alpha; 0 is off", minimum=0)
+    noise: list[list[float]] = setting([[0.0, 0.0]], "[share of the run, standard deviation up to which Gaussian noise "
+                                       "is added] to photos in [0, 1], drawn for each photo")  # fmt: skip
 
 
 @dataclass
@@ -40,10 +42,14 @@ class TrainSettings:
 
     model: str = setting("vitvis_vit", "which one", choices=("vitvis_vit", "vitvis_resnet"))
     init: str | None = setting(None, "a checkpoint or safetensors file to start from; random when null")
+    resume: str | None = setting(None, "a checkpoint to go on from, optimiser and step count included, in another run "
+                                 "folder")  # fmt: skip
     epochs: float = setting(10.0, "passes over the training photos", unit="epochs", minimum=0)
     batch: int = setting(128, "photos a step", unit="photos", minimum=1)
     sizes: list[list[float]] = setting([[0.0, 32], [0.75, 48], [0.9, 64]], "[share of the run, side in px] from which "
                                        "share on which size is trained")  # fmt: skip
+    patch_drop: list[list[float]] = setting([[0.0, 0.0]], "[share of the run, share of the ViT's patches left out of a "
+                                            "step] (no effect on the ResNet)")  # fmt: skip
     label_smoothing: float = setting(0.1, "label smoothing", minimum=0, maximum=1)
     drop_path: float = setting(0.0, "stochastic depth, rising to this in the last block", minimum=0, maximum=1)
     mimetic: bool = setting(True, "start the ViT's attention near the identity (no effect on the ResNet)")

@@ -12,6 +12,34 @@ from vitvis.errors import VitvisError, run_main
 __all__ = ["main", "train"]
 
 
+def _check(settings: TrainSettings) -> None:
+    """Check what can be checked before anything is loaded or made.
+
+    Raises:
+        VitvisError: something is wrong.
+    """
+    if settings.data.path is None:
+        raise VitvisError("data.path: name the folder that holds Tiny-ImageNet's train-*.parquet")
+    for name in ("init", "resume"):
+        file = getattr(settings, name)
+        if file and not Path(file).is_file():
+            raise VitvisError(f"{name}={file}: no such file")
+    courses = {"sizes": settings.sizes, "patch_drop": settings.patch_drop, "data.noise": settings.data.noise}
+    for name, course in courses.items():
+        if any(len(pair) != 2 for pair in course):
+            raise VitvisError(f"{name}={course}: give [share of the run, value] pairs")
+        shares = [pair[0] for pair in course]
+        if not shares or shares[0] != 0 or shares != sorted(set(shares)) or shares[-1] > 1:
+            raise VitvisError(f"{name}={course}: shares of the run start at 0 and rise, up to 1")
+    lowest, highest = min(pair[1] for pair in settings.patch_drop), max(pair[1] for pair in settings.patch_drop)
+    if lowest < 0 or highest >= 1:
+        raise VitvisError(f"patch_drop={settings.patch_drop}: a share of the patches is at least 0 and below 1")
+    if min(pair[1] for pair in settings.data.noise) < 0:
+        raise VitvisError(f"data.noise={settings.data.noise}: a standard deviation is at least 0")
+    if min(pair[1] for pair in settings.sizes) < 8:
+        raise VitvisError(f"sizes={settings.sizes}: a side is at least 8 px")
+
+
 def train(settings: TrainSettings) -> Path:
     """Train, or go on training, the model that `settings` describes.
 
@@ -19,10 +47,9 @@ def train(settings: TrainSettings) -> Path:
         The last checkpoint, `OUT/last.ckpt`.
 
     Raises:
-        VitvisError: no data.
+        VitvisError: no data, no such checkpoint, or a course (`sizes`, `patch_drop`, `data.noise`) that can't be.
     """
-    if settings.data.path is None:
-        raise VitvisError("data.path: name the folder that holds Tiny-ImageNet's train-*.parquet")
+    _check(settings)
     import pytorch_lightning as L
     import torch
     from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
@@ -38,7 +65,7 @@ def train(settings: TrainSettings) -> Path:
     (out / "config.yaml").write_text(to_yaml(settings))
     L.seed_everything(settings.seed, verbose=False)
     data = PhotoDataModule(
-        Path(settings.data.path),
+        Path(settings.data.path or ""),
         Path(settings.data.cache or out),
         settings.batch,
         settings.seed,
@@ -49,7 +76,8 @@ def train(settings: TrainSettings) -> Path:
     total = round(settings.epochs * data.steps_per_epoch)
     model = PhotoClassifier(settings, total)
     last = out / "last.ckpt"
-    if settings.init and not last.exists():
+    start = last if last.exists() else Path(settings.resume) if settings.resume else None
+    if settings.init and not start:
         from vitvis.bundled.export import read_weights
 
         model.model.load_state_dict(read_weights(Path(settings.init)))
@@ -89,7 +117,7 @@ def train(settings: TrainSettings) -> Path:
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    trainer.fit(model, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    trainer.fit(model, data, ckpt_path=str(start) if start else None, weights_only=True)
     return last
 
 
