@@ -10,7 +10,8 @@ from vitvis.bundled.architectures import init_mimetic
 from vitvis.bundled.data import StepBatches, decode_parquet, read_photos
 from vitvis.bundled.evaluate import main as evaluate
 from vitvis.bundled.models import load_bundled
-from vitvis.bundled.module import random_crops, schedule, value_at
+from vitvis.bundled.module import PhotoClassifier, add_noise, random_crops, schedule, value_at
+from vitvis.bundled.settings import DataSettings, TrainSettings
 from vitvis.errors import run_main
 
 
@@ -67,6 +68,55 @@ def test_a_schedule_cut_short_shares_its_constant_part() -> None:
 
 def test_sizes_change_at_their_share() -> None:
     assert [value_at(s, 10, [[0, 32], [0.5, 48], [0.9, 64]]) for s in range(10)] == [32] * 5 + [48] * 4 + [64]
+
+
+def test_noise_is_gaussian_and_its_strength_drawn_for_each_photo() -> None:
+    torch.manual_seed(0)
+    photos = torch.rand(2000, 3, 12, 12)
+    added = add_noise(photos, 0.1) - photos
+    spread = added.flatten(1).std(1)
+    assert spread.max() < 0.115 and spread.min() < 0.003  # 432 draws a photo: the estimate is off by up to 15 %
+    # Evenly drawn deviations: mean h / 2, mean variance h^2 / 3, and a kurtosis of 3 * E[s^4] / E[s^2]^2 = 27 / 5.
+    assert spread.mean() == pytest.approx(0.05, abs=0.002)
+    assert added.mean() == pytest.approx(0, abs=3e-4)
+    assert added.var() == pytest.approx(0.01 / 3, rel=0.05)
+    assert (added**4).mean() / added.var() ** 2 == pytest.approx(27 / 5, rel=0.1)
+    assert torch.equal(add_noise(photos, 0.0), photos)
+
+
+def _classifier(model: str, **more: object) -> PhotoClassifier:
+    return PhotoClassifier(TrainSettings(model=model, **more), total_steps=10).train()  # type: ignore[arg-type]
+
+
+def test_patches_are_left_out_with_their_positions_while_the_course_says_so() -> None:
+    classifier = _classifier("vitvis_vit", sizes=[[0, 48]], patch_drop=[[0, 0.55], [0.8, 0.0]])
+    full: list[torch.Tensor] = []
+    kept: list[torch.Tensor] = []
+    classifier.model.patch_drop.register_forward_pre_hook(lambda _, args: full.append(args[0]))  # type: ignore[union-attr]
+    classifier.model.blocks[0].register_forward_pre_hook(lambda _, args: kept.append(args[0]))  # type: ignore
+    photos, labels = torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8), torch.arange(3)
+    for step in (7, 8):
+        classifier.loss(photos, labels, step)
+    classifier.eval()(photos / 255)
+    assert [tokens.shape[1] for tokens in kept] == [1 + int(36 * 0.45), 1 + 36, 1 + 64]
+    for all_of_one, left in zip(full[0], kept[0], strict=True):
+        assert torch.equal(all_of_one[0], left[0])  # CLS stays
+        rows = [(all_of_one == token).all(1).nonzero().item() for token in left]  # each is one of the tokens, unchanged
+        assert len(set(rows)) == len(left)
+
+
+def test_both_models_see_the_same_photos() -> None:
+    seen: list[torch.Tensor] = []
+    photos, labels = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8), torch.arange(4)
+    for name in ("vitvis_vit", "vitvis_resnet"):
+        course = dict(
+            sizes=[[0, 32]], patch_drop=[[0, 0.5]], data=DataSettings(noise=[[0, 0.1]], mixup=0.4, cutmix=1.0)
+        )
+        classifier = _classifier(name, **course)
+        classifier.model.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        torch.manual_seed(5)
+        classifier.loss(photos, labels, 3)
+    assert seen[0].shape == (4, 3, 32, 32) and torch.equal(*seen)
 
 
 def test_mimetic_attention_is_near_the_identity_and_its_negative() -> None:

@@ -53,6 +53,39 @@ def test_a_run_that_stops_goes_on_to_the_same_weights(
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())
 
 
+def test_a_run_branches_off_from_a_checkpoint_of_another(root: Path, photos_dir: Path, tmp_path: Path) -> None:
+    # Step 2 is in the constant part of both lengths, 4 steps and 5: a branch may end sooner than its trunk would.
+    words = ("ema=0.5", "optim.warmup=1", "optim.decay=0.25", "sizes=[[0,32]]")
+    trunk = train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "trunk", *words, "epochs=1", "stop_at=2"))
+    whole = train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "whole", *words))
+    before = trunk.read_bytes()
+    branch = train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "branch", *words, f"resume={trunk}"))
+    weights = read_weights(branch)
+    assert all(torch.equal(value, weights[name]) for name, value in read_weights(whole).items())
+    assert trunk.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("resume=none.ckpt", "resume=none.ckpt: no such file"),
+        ("init=none.safetensors", "init=none.safetensors: no such file"),
+        ("sizes=[[0.5,32]]", "sizes=.*start at 0"),
+        ("sizes=[[0,32],[0.9,64],[0.8,48]]", "sizes=.*rise"),
+        ("sizes=[[0,4]]", "at least 8 px"),
+        ("patch_drop=[[0,1.0]]", "patch_drop=.*below 1"),
+        ("data.noise=[[0,0.1,3]]", "data.noise=.*pairs"),
+        ("data.noise=[[0,-0.1]]", "data.noise=.*at least 0"),
+    ],
+)
+def test_what_can_not_be_is_said_before_anything_is_made(
+    word: str, message: str, root: Path, photos_dir: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(VitvisError, match=message):
+        train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "run", word))
+    assert not (tmp_path / "run").exists()
+
+
 def test_averaged_weights_lag_behind(root: Path, photos_dir: Path, tmp_path: Path) -> None:
     plain = train(settings_of(root, "vitvis_resnet", photos_dir, tmp_path / "plain", "stop_at=2"))
     averaged = train(settings_of(root, "vitvis_resnet", photos_dir, tmp_path / "ema", "stop_at=2", "ema=0.9"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as L
 import timm
 import torch
+from timm.layers import PatchDropout
 from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -112,32 +113,47 @@ class PhotoClassifier(L.LightningModule):
         return self.model((photos - self.mean) / self.std)
 
     def on_fit_start(self) -> None:
-        """Do without the fused attention on a CPU, where it makes a step of the ViT half as long again."""
+        """Choose the attention that suits the device."""
         if self.device.type == "cpu":
-            for part in self.model.modules():
-                if hasattr(part, "fused_attn"):
-                    setattr(part, "fused_attn", False)  # noqa: B010
+            self.use_plain_attention()
+
+    def use_plain_attention(self) -> None:
+        """Do without the fused attention, which makes a step of the ViT half as long again on a CPU."""
+        for part in self.model.modules():
+            if hasattr(part, "fused_attn"):
+                setattr(part, "fused_attn", False)  # noqa: B010
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Key every draw (crops, mixing, stochastic depth) by seed and step, so that runs resume exactly."""
         torch.manual_seed(self.settings.seed * 1_000_003 + self.trainer.global_step * 31 + self.global_rank)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Return the loss of one batch of uint8 photos."""
-        settings, (photos, labels) = self.settings, batch
+    def loss(self, photos: Tensor, labels: Tensor, step: int) -> Tensor:
+        """Return the loss of one batch of uint8 photos `[B, 3, H, W]` as `step` augments it: a scalar."""
+        settings, total = self.settings, self.total_steps
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-        step, total = self.trainer.global_step, self.total_steps
         size, noise = int(value_at(step, total, settings.sizes)), value_at(step, total, settings.data.noise)
-        if hasattr(self.model, "patch_drop"):
-            self.model.patch_drop.prob = value_at(step, total, settings.patch_drop)
+        drop = getattr(self.model, "patch_drop", None)
+        if isinstance(drop, PatchDropout):
+            drop.prob = value_at(step, total, settings.patch_drop)
         low, high = settings.data.crop_scale
         photos = random_crops(photos.float() / 255, size, (low, high), settings.data.flip, generator)
         if self.mix is not None:
             photos, labels = self.mix(photos, labels)
         if noise:
             photos = add_noise(photos, noise)
-        loss = F.cross_entropy(self(photos).float(), labels, label_smoothing=settings.label_smoothing)
-        self.log_dict({"train/loss": loss, "train/size": float(size), "train/noise": noise}, prog_bar=True)
+        return F.cross_entropy(self(photos).float(), labels, label_smoothing=settings.label_smoothing)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss of one batch, and log it with what the schedule held at this step."""
+        step, total = self.trainer.global_step, self.total_steps
+        loss = self.loss(*batch, step)
+        courses = {
+            "size": self.settings.sizes,
+            "noise": self.settings.data.noise,
+            "patch_drop": self.settings.patch_drop,
+        }
+        now = {f"train/{name}": value_at(step, total, course) for name, course in courses.items()}
+        self.log_dict({"train/loss": loss, **now}, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
