@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 
 import torch
 
-from vitvis.config.core import parse
+from vitvis.config import Command
 from vitvis.data.layouts import open_source
-from vitvis.errors import run_main
 from vitvis.evaluate.datamodule import EvaluationDataModule
 from vitvis.evaluate.dataset import from_bytes
 from vitvis.evaluate.engine import load_contenders, make_plan, make_probe
@@ -28,10 +28,7 @@ from vitvis.evaluate.trainer import make_trainer
 ROUNDS = 3
 
 
-def main(argv: list[str]) -> int:
-    settings = parse(
-        EvaluateSettings, ["weights=none", *argv], prog="benchmarks/evaluate.py", description="Measure the overhead."
-    )
+def measure(settings: EvaluateSettings, options: Mapping[str, str]) -> int:
     source = open_source(settings.data or "", settings.split, settings.label_file)
     contenders = load_contenders(settings, source)
     plan = make_plan(settings, source)
@@ -86,5 +83,13 @@ def synchronize(device) -> None:
         torch.cuda.synchronize(device)
 
 
+COMMAND = Command(
+    name="benchmarks.evaluate",
+    settings=EvaluateSettings,
+    action=measure,
+    summary="the share of an evaluation that the models take",
+    description=(__doc__ or "").splitlines()[0],
+)
+
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    sys.exit(COMMAND.main(["weights=none", *sys.argv[1:]]))

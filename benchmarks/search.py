@@ -12,16 +12,15 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Mapping
 
-from vitvis.config.core import parse
-from vitvis.errors import run_main
+from vitvis.config import Command
 from vitvis.search.settings import SearchSettings
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
-def main(argv: list[str]) -> None:
-    settings = parse(SearchSettings, argv, prog="python benchmarks/search.py", description=__doc__.splitlines()[0])
+def measure(settings: SearchSettings, options: Mapping[str, str]) -> None:
     import torch
 
     from vitvis.backbones import Tap, load_backbone, parse_units
@@ -88,5 +87,13 @@ def _print(images: int, units: int, seconds: dict[str, dict[str, float]]) -> Non
         )
 
 
+COMMAND = Command(
+    name="benchmarks.search",
+    settings=SearchSettings,
+    action=measure,
+    summary="images/s of a search beside those of the bare forward pass",
+    description=(__doc__ or "").splitlines()[0],
+)
+
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    sys.exit(COMMAND.main())

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from vitvis.backbones.backbone import Backbone
-from vitvis.config import core
+from vitvis.config import Command, require
 from vitvis.errors import VitvisError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,10 +40,7 @@ class Wrong(Exception):
 
 
 class Parsed(BaseException):
-    """Carries the settings out of an entry point, past everything that would be done with them."""
-
-    def __init__(self, settings: Any) -> None:
-        self.settings = settings
+    """Ends a script that has read its arguments, before anything is done with them."""
 
 
 def check(call: Sequence[str], monkeypatch: pytest.MonkeyPatch, written: Path) -> None:
@@ -115,7 +112,7 @@ def _script(path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, writt
     if not path.is_file():
         raise Wrong(f"{path.relative_to(ROOT)}: no such file")
     text = path.read_text(encoding="utf-8")
-    if not re.search(r"^from vitvis\.config\S* import .*\bparse\b|\.parse_args\(", text, re.MULTILINE):
+    if not re.search(r"^COMMAND = |\.parse_args\(", text, re.MULTILINE):
         return
     monkeypatch.syspath_prepend(str(ROOT))
     specification = importlib.util.spec_from_file_location(f"documented_{path.stem}", path)
@@ -123,7 +120,28 @@ def _script(path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, writt
     module = importlib.util.module_from_spec(specification)
     monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look their module up
     specification.loader.exec_module(module)
-    _check_settings(_parse(module, words, monkeypatch, written))
+    if hasattr(module, "COMMAND"):
+        _check_settings(_parse(module.COMMAND, words, monkeypatch, written))
+    else:
+        _arguments(module.main, words, monkeypatch)
+
+
+def _arguments(main: Callable[[list[str]], Any], words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a script of argparse up to where it has read its arguments."""
+    real = argparse.ArgumentParser.parse_args
+
+    def stop(*args: Any, **kwargs: Any) -> Any:
+        real(*args, **kwargs)
+        raise Parsed
+
+    said = io.StringIO()
+    with monkeypatch.context() as patch, contextlib.redirect_stderr(said), contextlib.suppress(Parsed):
+        patch.setattr(argparse.ArgumentParser, "parse_args", stop)
+        try:
+            main(words)
+        except SystemExit as exit_:
+            if exit_.code:
+                raise Wrong(said.getvalue().strip()) from None
 
 
 def _entry_point(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch, written: Path) -> None:
@@ -133,52 +151,28 @@ def _entry_point(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch, w
         specification = None
     if specification is None:
         raise Wrong(f"there is no module {name}")
-    module = importlib.import_module(f"{name}.__main__" if specification.submodule_search_locations else name)
-    settings = _parse(module, words, monkeypatch, written)
+    settings = _parse(importlib.import_module(name).COMMAND, words, monkeypatch, written)
     _check_settings(settings)
-    if name == "vitvis.sweep" and settings is not None and settings.spec and "--" in words:
+    if name == "vitvis.sweep" and settings is not None and settings.spec:
         from vitvis.sweep import read_spec
         from vitvis.sweep.check import check_settings
 
-        check_settings(read_spec(ROOT / settings.spec), words[words.index("--") + 1 :])
+        check_settings(read_spec(ROOT / settings.spec), settings.overrides)
 
 
-def _parse(module: Any, words: list[str], monkeypatch: pytest.MonkeyPatch, written: Path) -> Any:
-    """Run `main` up to where it has read its settings; None where it only prints something."""
-    real = core.parse
-
-    def stop(*args: Any, **kwargs: Any) -> Any:
-        raise Parsed(real(*args, **kwargs))
-
-    real_arguments = argparse.ArgumentParser.parse_args
-
-    def stop_arguments(*args: Any, **kwargs: Any) -> Any:
-        raise Parsed(real_arguments(*args, **kwargs))
-
-    said = io.StringIO()
-    with monkeypatch.context() as patch, contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+def _parse(command: Command, words: list[str], monkeypatch: pytest.MonkeyPatch, written: Path) -> Any:
+    """Read settings as the command does; None where it only prints something."""
+    if {"--help", "-h", "--print-config", "--version"} & set(words):
+        return None
+    with monkeypatch.context() as patch:
         patch.chdir(ROOT)
-        for found in list(sys.modules.values()):
-            if (
-                getattr(found, "__name__", "").startswith(("vitvis", "documented_"))
-                and vars(found).get("parse") is real
-            ):
-                patch.setattr(found, "parse", stop)
-        patch.setattr("vitvis.runs.files.read_png_text", _png_text)
-        patch.setattr(argparse.ArgumentParser, "parse_args", stop_arguments)
+        patch.setattr("vitvis.runs.read_png_text", _png_text)
+        patch.setattr("vitvis.fit.report.read_png_text", _png_text)
         try:
-            status = module.main(list(_stand_in(words, written)))
-        except Parsed as parsed:
-            return parsed.settings
-        except SystemExit as exit_:
-            status = exit_.code
+            settings, _ = command.read(list(_stand_in(words, written)))
+            return require(settings) if words else settings  # a bare name stands for the command
         except VitvisError as error:
             raise Wrong(str(error)) from None
-    if status:
-        raise Wrong(said.getvalue().strip())
-    if not {"--help", "-h", "--print-config", "--version"} & set(words):
-        raise Wrong(f"{module.__name__} does not read its settings with vitvis.config.parse")
-    return None
 
 
 def _png_text(path: Any) -> dict[str, str]:

@@ -9,7 +9,7 @@ import yaml
 
 from tests.commands import Wrong, check
 from tests.markdown_pages import anchors, inline_commands, read_blocks, read_links, run_shell
-from vitvis.cli import COMMANDS
+from vitvis.cli import COMMANDS, find_command
 from vitvis.config.core import merge, recipe_names
 from vitvis.fit.settings import FitSettings
 
@@ -189,13 +189,10 @@ def test_a_recipe_lies_below_everything_else():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_examples_of_help_are_understood(command, tmp_path, monkeypatch):
     """What `--help` shows as examples is as true as what the pages say."""
-    import importlib
-
     written = tmp_path / "mine.yaml"
     written.write_text("steps: 3\n")
-    module = importlib.import_module(f"vitvis.{command}")
     wrong = []
-    for example in getattr(module, "EXAMPLES", ()):
+    for example in find_command(command).examples:
         calls, complaint = run_shell(example, tmp_path / "shell")
         wrong += [f"{example}\n    {complaint}"] if complaint or not calls else []
         for call in calls:

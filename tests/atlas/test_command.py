@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vitvis.atlas.__main__ import _with_folders, main
+from vitvis.atlas import COMMAND, main
 from vitvis.errors import run_main
 
 
@@ -18,7 +18,18 @@ def test_help_needs_no_torch() -> None:
 
 
 def test_plain_arguments_are_run_folders() -> None:
-    assert _with_folders(["a", "out=x", "--tile", "64", "b c"]) == ["out=x", "--tile", "64", 'runs=["a", "b c"]']
+    settings, _ = COMMAND.read(["a", "out=x", "--tile", "64", "b c"])
+    assert (settings.runs, settings.out, settings.tile) == (["a", "b c"], "x", 64)
+
+
+def test_folders_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that reads like a setting, a list or a text in quotes is still the name of a folder that is there."""
+    monkeypatch.chdir(tmp_path)
+    names = ["a=b", 'q"q', "'q'", "[x,y]", "none", "~", "1e-3"]
+    for name in names:
+        Path(name).mkdir()
+    assert COMMAND.read([*names, "out=x"])[0].runs == names
+    assert COMMAND.read(["out=x", "--", "-a", "title=b"])[0].runs == ["-a", "title=b"]
 
 
 @pytest.mark.parametrize(

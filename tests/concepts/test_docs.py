@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from vitvis.concepts.settings import ConceptsSettings
-from vitvis.config.core import parse
-from vitvis.evaluate.settings import EvaluateSettings
-from vitvis.fit.settings import FitSettings
-from vitvis.search.settings import SearchSettings
+from vitvis.cli import find_command
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMAS: dict[str, Any] = {
-    "vitvis.fit": FitSettings, "vitvis.search": SearchSettings, "vitvis.concepts": ConceptsSettings,
-    "vitvis.evaluate": EvaluateSettings,
-}  # fmt: skip
 COMMANDS = [
     line.strip()
     for page in ("clip.md", "evaluate.md")
@@ -30,7 +21,7 @@ COMMANDS = [
 @pytest.mark.parametrize("line", COMMANDS)
 def test_command_is_read(line: str) -> None:
     words = shlex.split(line)
-    settings = parse(SCHEMAS[words[2]], words[3:], prog=words[2], description="")
+    settings = find_command(words[2].removeprefix("vitvis.")).read(words[3:])[0]
     for word in words[3:]:
         key, _, value = word.partition("=")
         if (

@@ -16,10 +16,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from vitvis.cli import find_command
 from vitvis.concepts.settings import ConceptsSettings
-from vitvis.config.core import merge, parse
+from vitvis.config.core import merge
 from vitvis.evaluate.settings import EvaluateSettings
-from vitvis.findings import findings, main, with_quick
+from vitvis.findings import COMMAND, main
+from vitvis.findings import run as findings
 from vitvis.findings.page import read_texts
 from vitvis.findings.settings import STATEMENTS, FindingsSettings
 from vitvis.fit.settings import FitSettings
@@ -45,7 +47,7 @@ def test_every_settings_file_is_read_by_the_real_parser_and_says_its_command(pat
     if "--quick" not in line:
         command = shlex.split(line)
         assert f"--config configs/findings/{path.name}" in line and command[2] == f"vitvis.{KIND.get(path.stem, 'fit')}"
-        parse(schema, command[3:], prog="", description="")
+        find_command(command[2].removeprefix("vitvis.")).read(command[3:])
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -53,7 +55,7 @@ def test_every_command_of_the_page_is_read_by_the_real_parser(command: str, monk
     monkeypatch.chdir(ROOT)
     words = shlex.split(command)
     assert words[:2] == ["python", "-m"]
-    parse(SCHEMAS[words[2].removeprefix("vitvis.")], with_quick(words[3:]), prog="", description="")
+    find_command(words[2].removeprefix("vitvis.")).read(words[3:])
 
 
 def test_every_statement_has_its_words() -> None:
@@ -87,10 +89,9 @@ def test_the_files_name_the_units_that_the_command_works_on() -> None:
 
 
 def test_quick_lies_below_what_is_typed() -> None:
-    argv = with_quick(["units=3", "--quick"])
-    settings = parse(FindingsSettings, argv, prog="", description="")
+    settings, options = COMMAND.read(["units=3", "--quick"])
     assert (settings.units, settings.limit, settings.fit["steps"]) == (3, 64, 4)
-    assert with_quick(["quick=true", "k=5"])[2:] == ["k=5"] and with_quick(["k=5"]) == ["k=5"]
+    assert options == {"--quick": ""} and COMMAND.read(["k=5"])[1] == {}
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_a_quick_run_measures_every_statement_and_is_not_done_twice(photos: Path
              "evaluate.labels=same", "trainer.accelerator=cpu", "trainer.workers=0", "trainer.progress=none",
              f"data=parquet:{photos}", f"publish={page}",
              f"notes={notes}", "only=kinds,depth,agreement,background,lowpass,tokens"]  # fmt: skip
-    settings = parse(FindingsSettings, with_quick(["--quick", *words, f"out={out}"]), prog="", description="")
+    settings = COMMAND.read(["--quick", *words, f"out={out}"])[0]
     found = {finding.name: finding for finding in findings(settings)}
     assert list(found) == ["kinds", "depth", "agreement", "background", "lowpass", "tokens"]
     assert all(finding.status == "measured" and finding.verdict and finding.pictures for finding in found.values())

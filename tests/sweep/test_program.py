@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vitvis.config.core import merge, parse, to_container
+from vitvis.config.core import merge, to_container
 from vitvis.errors import VitvisError
+from vitvis.fit import COMMAND
 from vitvis.fit.settings import FitSettings
 from vitvis.runs.summary import summarize
 from vitvis.sweep import main
@@ -78,7 +79,7 @@ def test_each_macro_passes_the_real_parser(spec, macro, tmp_path):
     for values in first_and_last(spec):
         arguments = assemble(values, spec.parameters)
         words = expand(command, arguments, program=spec.program, json_file=tmp_path / "c.json")
-        settings = parse(FitSettings, words[words.index("vitvis.fit") + 1 :], prog="fit", description="")
+        settings = COMMAND.read(words[words.index("vitvis.fit") + 1 :])[0]
         plain = [word for word in spec.command[spec.command.index("vitvis.fit") + 1 :] if not word.startswith("${")]
         assert settings == merge(FitSettings, plain, [f"{name}={value}" for name, value in arguments.items()])
 

@@ -13,7 +13,8 @@ __all__ = ["AtlasSettings"]
 class AtlasSettings:
     """Write a static site from run folders."""
 
-    runs: list[str] = setting([], "run folders of fit, search, evaluate or sweep; also as plain arguments")
+    runs: list[str] = setting([], "run folders of fit, search, evaluate or sweep; also as plain arguments",
+                              required="give run folders: python -m vitvis.atlas out/RUN ...")  # fmt: skip
     out: str = setting("out/atlas", "folder of the site; an atlas that is there is replaced")
     title: str = setting("vitvis atlas", "title of the page")
     max_mb: float = setting(1000.0, "photos and full-size pictures fill the folder up to this, first as they are, else "

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitvis.config.core import parse, setting
-from vitvis.errors import VitvisError, run_main
+from vitvis.config import Command, setting
+from vitvis.errors import VitvisError
 
-__all__ = ["EvaluateSettings", "main", "measure"]
+__all__ = ["COMMAND", "EvaluateSettings", "main", "measure"]
 
 
 @dataclass
 class EvaluateSettings:
     """Measure top-1 and top-5 of the shipped files."""
 
-    data: str | None = setting(None, "Parquet file of photos (columns image, label), such as DATA/val.parquet")
+    data: str | None = setting(None, "Parquet file of photos (columns image, label), such as DATA/val.parquet",
+                               required="data: name the Parquet file of the validation photos")  # fmt: skip
     models: list[str] = setting(["vitvis_vit", "vitvis_resnet"], "bundled models")
     batch: int = setting(250, "photos at a time", unit="photos", minimum=1)
     threads: int = setting(0, "CPU threads; 0: torch's own choice", minimum=0)
@@ -63,26 +65,25 @@ def measure(name: str, file: Path, batch: int = 250, device: str = "cpu") -> dic
     return {"photos": len(labels), "top1": hits[1] / len(labels), "top5": hits[5] / len(labels)}
 
 
-def main(argv: list[str]) -> int:
-    """Read the command line, measure, print a line for each model."""
-    settings = parse(
-        EvaluateSettings,
-        argv,
-        prog="python -m vitvis.bundled.evaluate",
-        description="Measure the models that vitvis ships on Tiny-ImageNet's validation photos.",
-        examples=["python -m vitvis.bundled.evaluate data=DATA/tiny-imagenet/val.parquet"],
-    )
-    if settings.data is None:
-        raise VitvisError("data: name the Parquet file of the validation photos")
+def _act(settings: EvaluateSettings, options: Mapping[str, str]) -> None:
     if settings.threads:
         import torch
 
         torch.set_num_threads(settings.threads)
     for name in settings.models:
-        found = measure(name, Path(settings.data), settings.batch, settings.device)
+        found = measure(name, Path(settings.data or ""), settings.batch, settings.device)
         print(f"{name}: top-1 {found['top1']:.2%}, top-5 {found['top5']:.2%} of {found['photos']} photos", flush=True)
-    return 0
 
+
+COMMAND = Command(
+    name="vitvis.bundled.evaluate",
+    settings=EvaluateSettings,
+    action=_act,
+    summary="measure the two models that ship with vitvis",
+    description="Measure the models that vitvis ships on Tiny-ImageNet's validation photos.",
+    examples=("python -m vitvis.bundled.evaluate data=DATA/tiny-imagenet/val.parquet",),
+)
+main = COMMAND.main
 
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    sys.exit(COMMAND.main())

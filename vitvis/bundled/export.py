@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitvis.config.core import parse, setting
-from vitvis.errors import VitvisError, run_main
+from vitvis.config import Command, setting
+from vitvis.errors import VitvisError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["ExportSettings", "export", "main", "read_weights"]
+__all__ = ["COMMAND", "ExportSettings", "export", "main", "read_weights"]
 
 _PREFIX = "model."
 
@@ -23,7 +24,8 @@ _PREFIX = "model."
 class ExportSettings:
     """Store the weights of a training as fp16 safetensors."""
 
-    checkpoint: str | None = setting(None, "a checkpoint of vitvis.bundled.train")
+    checkpoint: str | None = setting(None, "a checkpoint of vitvis.bundled.train",
+                                     required="checkpoint: name a checkpoint of vitvis.bundled.train")  # fmt: skip
     file: str | None = setting(None, "the safetensors file to write; beside the checkpoint when null")
 
 
@@ -78,22 +80,21 @@ def export(checkpoint: Path, file: Path) -> str:
     return sha256_of(file)
 
 
-def main(argv: list[str]) -> int:
-    """Read the command line, export, print the file and its checksum."""
-    settings = parse(
-        ExportSettings,
-        argv,
-        prog="python -m vitvis.bundled.export",
-        description="Store the weights of a training as the fp16 file that vitvis ships.",
-        examples=["python -m vitvis.bundled.export checkpoint=out/bundled/last.ckpt file=new.safetensors"],
-    )
-    if settings.checkpoint is None:
-        raise VitvisError("checkpoint: name a checkpoint of vitvis.bundled.train")
-    checkpoint = Path(settings.checkpoint)
+def _act(settings: ExportSettings, options: Mapping[str, str]) -> None:
+    checkpoint = Path(settings.checkpoint or "")
     file = Path(settings.file) if settings.file else checkpoint.with_suffix(".safetensors")
     print(f"{file}  sha256 {export(checkpoint, file)}")
-    return 0
 
+
+COMMAND = Command(
+    name="vitvis.bundled.export",
+    settings=ExportSettings,
+    action=_act,
+    summary="turn a checkpoint of that training into the file that ships",
+    description="Store the weights of a training as the fp16 file that vitvis ships.",
+    examples=("python -m vitvis.bundled.export checkpoint=out/bundled/last.ckpt file=new.safetensors",),
+)
+main = COMMAND.main
 
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    sys.exit(COMMAND.main())

@@ -13,7 +13,8 @@ __all__ = ["DataSettings", "OptimSettings", "TrainSettings"]
 class DataSettings:
     """The photos and what happens to them."""
 
-    path: str | None = setting(None, "folder with train-*.parquet and val.parquet (columns image, label)")
+    path: str | None = setting(None, "folder with train-*.parquet and val.parquet (columns image, label)",
+                               required="data.path: name the folder of Tiny-ImageNet's train-*.parquet")  # fmt: skip
     cache: str | None = setting(None, "folder for the decoded photos (1.2 GB); the run folder when null")
     held_out: int = setting(2000, "training photos kept aside to choose settings by", unit="photos", minimum=0)
     crop_scale: list[float] = setting([0.35, 1.0], "share of the area that a random crop keeps, from and to")

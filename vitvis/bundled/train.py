@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from vitvis.bundled.settings import TrainSettings
-from vitvis.config.core import parse, to_yaml
-from vitvis.errors import VitvisError, run_main
+from vitvis.config import Command, require, to_yaml
+from vitvis.errors import VitvisError
 
-__all__ = ["main", "train"]
+__all__ = ["COMMAND", "main", "train"]
 
 
 def _check(settings: TrainSettings) -> None:
@@ -18,8 +18,6 @@ def _check(settings: TrainSettings) -> None:
     Raises:
         VitvisError: something is wrong.
     """
-    if settings.data.path is None:
-        raise VitvisError("data.path: name the folder that holds Tiny-ImageNet's train-*.parquet")
     for name in ("init", "resume"):
         file = getattr(settings, name)
         if file and not Path(file).is_file():
@@ -49,7 +47,7 @@ def train(settings: TrainSettings) -> Path:
     Raises:
         VitvisError: no data, no such checkpoint, or a course (`sizes`, `patch_drop`, `data.noise`) that can't be.
     """
-    _check(settings)
+    _check(require(settings))
     import pytorch_lightning as L
     import torch
     from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
@@ -121,20 +119,15 @@ def train(settings: TrainSettings) -> Path:
     return last
 
 
-def main(argv: list[str]) -> int:
-    """Read the command line and train."""
-    settings = parse(
-        TrainSettings,
-        argv,
-        prog="python -m vitvis.bundled.train",
-        description="Train one of the two models that vitvis ships.",
-        examples=[
-            "python -m vitvis.bundled.train --config configs/bundled/vitvis_vit.yaml data.path=DATA/tiny-imagenet"
-        ],
-    )
-    print(train(settings))
-    return 0
-
+COMMAND = Command(
+    name="vitvis.bundled.train",
+    settings=TrainSettings,
+    action=lambda settings, options: print(train(settings)),
+    summary="train the two models that ship with vitvis again",
+    description="Train one of the two models that vitvis ships.",
+    examples=("python -m vitvis.bundled.train --config configs/bundled/vitvis_vit.yaml data.path=DATA/tiny-imagenet",),
+)
+main = COMMAND.main
 
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    sys.exit(COMMAND.main())

@@ -14,7 +14,8 @@ class ConceptsSettings:
     """Find words for units, and whether their photos mean the same or look the same."""
 
     run: list[str] = setting([], "run folders of search (words and scores) or fit (words alone); several are compared "
-                             "in one table")  # fmt: skip
+                             "in one table",
+                             required="give the folder of a run: python -m vitvis.concepts run=out/SEARCH")  # fmt: skip
     vocabulary: str | None = setting(None, "text file with a word or phrase a line; vitvis's own when null")
     language: str | None = setting(None, "model that reads pictures and words, open_clip:NAME; the run's own where "
                                    "that is one of open_clip")  # fmt: skip

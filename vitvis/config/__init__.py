@@ -1,5 +1,6 @@
-"""Typed settings of every command: parsing, merging, help."""
+"""Typed settings of every command: reading, merging, help; and the command itself."""
 
-from vitvis.config.core import merge, parse, setting, to_container, to_yaml
+from vitvis.config.command import Command, Option
+from vitvis.config.core import Layer, merge, require, setting, to_container, to_yaml
 
-__all__ = ["merge", "parse", "setting", "to_container", "to_yaml"]
+__all__ = ["Command", "Layer", "Option", "merge", "require", "setting", "to_container", "to_yaml"]

@@ -6,22 +6,32 @@ Only `dataclasses` and OmegaConf are imported here, so that `--help` takes a mom
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, asdict, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vitvis.config.macros import plain_arguments
 from vitvis.config.values import coerce, group_of, is_null, members
 from vitvis.errors import VitvisError, nearest
 
-__all__ = ["iterate_settings", "merge", "parse", "recipe_names", "recipe_path", "setting", "to_container", "to_yaml"]
+__all__ = [
+    "Layer",
+    "iterate_settings",
+    "merge",
+    "recipe_names",
+    "recipe_path",
+    "require",
+    "setting",
+    "to_container",
+    "to_yaml",
+]
 
 S = TypeVar("S")
+#: What settings are read from: a mapping, a list of `a.b=c`, a YAML file, an instance of the schema, or nothing.
+Layer: TypeAlias = Mapping[str, Any] | Sequence[str] | str | Path | object | None
 
 
 def setting(
@@ -33,6 +43,7 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     parser: Callable[[Any], Any] | None = None,
+    required: str = "",
 ) -> Any:
     """Declare one field of a settings dataclass.
 
@@ -44,8 +55,10 @@ def setting(
         minimum: Smallest number allowed.
         maximum: Largest number allowed.
         parser: Reads what the user wrote (a text, or what YAML made of it) before the declared type does.
+        required: What to say where a run is asked for and the value is null or empty.
     """
-    metadata = dict(help=help, unit=unit, choices=choices, minimum=minimum, maximum=maximum, parser=parser)
+    metadata = dict(help=help, unit=unit, choices=choices, minimum=minimum, maximum=maximum, parser=parser,
+                    required=required)  # fmt: skip
     if isinstance(default, type) and is_dataclass(default):
         return field(default_factory=default, metadata=metadata)
     if isinstance(default, list | dict | set) or is_dataclass(default):
@@ -53,77 +66,19 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-def parse(
-    schema: type[S],
-    argv: Sequence[str],
-    *,
-    prog: str,
-    description: str,
-    examples: Sequence[str] = (),
-    options: Mapping[str, str] | None = None,
-) -> S:
-    """Read a command line into an instance of `schema`.
-
-    Understands `--config FILE` (repeatable), `a.b=c`, `--a.b=c`, `--a.b c` and what W&B's agents write
-    (`vitvis.config.macros`); overrides come after the files, and the last one wins. `--help` and `--print-config`
-    print and exit with status 0. `options` are those that the caller takes out of `argv` itself; `--help` names them.
-
-    Raises:
-        VitvisError: a file that can't be read, an unknown key, a value of the wrong type.
-    """
-    files: list[str] = []
-    overrides: list[str] = []
-    print_config = False
-    rest = plain_arguments(argv, {name: hint for name, _, hint in iterate_settings(schema)})
-    while rest:
-        argument = rest.pop(0)
-        if argument in ("-h", "--help"):
-            from vitvis.config.help import format_help
-
-            print(format_help(schema, prog=prog, description=description, examples=examples, options=options))
-            sys.exit(0)
-        if argument == "--version":
-            from vitvis import __version__
-
-            print(f"vitvis {__version__}")
-            sys.exit(0)
-        if argument == "--print-config":
-            print_config = True
-        elif argument == "--config" or argument.startswith("--config="):
-            _, equals, path = argument.partition("=")
-            if not equals and not rest:
-                raise VitvisError("--config needs a file: --config FILE.yaml")
-            files.append(path if equals else rest.pop(0))
-        elif argument.startswith("--") and "=" not in argument:
-            if not rest or rest[0].startswith("--"):
-                raise VitvisError(f"{argument} needs a value: {argument[2:]}=VALUE (see --help)")
-            overrides.append(f"{argument[2:]}={rest.pop(0)}")
-        elif "=" in argument:
-            overrides.append(argument.removeprefix("--"))
-        else:
-            raise VitvisError(
-                f"can't read the argument '{argument}': settings are written key=value"
-                f"{nearest(argument.lstrip('-'), [name for name, _, _ in iterate_settings(schema)])}"
-            )
-    settings = merge(schema, *(Path(path) for path in files), overrides)
-    if print_config:
-        print(to_yaml(settings), end="")
-        sys.exit(0)
-    return settings
-
-
-def merge(schema: type[S], *layers: Mapping[str, Any] | Sequence[str] | str | Path | object) -> S:
+def merge(schema: type[S], *layers: Layer) -> S:
     """Lay settings over the defaults of `schema`, the last layer wins.
 
     Args:
         schema: A settings dataclass.
-        layers: Each a mapping (nested or with dotted keys), a list of `a.b=c`, the path of a YAML file, or an
-            instance of `schema`. When one of them sets `recipe`, that shipped recipe is laid below all of them.
+        layers: Each a mapping (nested or with dotted keys), a list of `a.b=c`, the path of a YAML file, an
+            instance of `schema`, or None for nothing. When one of them sets `recipe`, that shipped recipe is laid
+            below all of them.
 
     Raises:
         VitvisError: naming the setting, and the nearest right spelling of an unknown one.
     """
-    texts = [_read_layer(schema, layer) for layer in layers]
+    texts = [_read_layer(schema, layer) for layer in layers if layer is not None]
     chosen = next((layer["recipe"] for layer in reversed(texts) if layer.get("recipe")), None)
     if chosen is not None and any(item.name == "recipe" for item in fields(schema)):  # type: ignore[arg-type]
         texts.insert(0, _read_layer(schema, recipe_path(chosen)))
@@ -135,6 +90,21 @@ def merge(schema: type[S], *layers: Mapping[str, Any] | Sequence[str] | str | Pa
         raise VitvisError(f"{where}: {str(error).splitlines()[0]}") from None
     _check(settings)
     return settings  # type: ignore[return-value]
+
+
+def require(settings: S) -> S:
+    """Return settings in which nothing is missing that a run needs.
+
+    Raises:
+        VitvisError: a setting declared with `required` is null or empty.
+    """
+    for item in fields(settings):  # type: ignore[arg-type]
+        value = getattr(settings, item.name)
+        if item.metadata.get("required") and value in (None, "", []):
+            raise VitvisError(item.metadata["required"])
+        if is_dataclass(value):
+            require(value)
+    return settings
 
 
 def to_container(settings: Any) -> dict[str, Any]:

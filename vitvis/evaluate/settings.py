@@ -46,7 +46,9 @@ class EvaluateSettings:
     crop_pct: float | None = setting(None, "share of the image that every model's crop keeps: 1 shows all of it, as "
                                      "ImageNet-9's own script does; each model's own when null",
                                      minimum=0.1, maximum=1)  # fmt: skip
-    data: str | None = setting(None, "KIND:PATH or PATH; kinds: imagenet, imagenet9, imagenet-s, parquet, folder")
+    data: str | None = setting(None, "KIND:PATH or PATH; kinds: imagenet, imagenet9, imagenet-s, parquet, folder",
+                               required="give data=KIND:PATH, such as data=imagenet:/data/ILSVRC (kinds: imagenet, "
+                               "imagenet9, imagenet-s, parquet, folder)")  # fmt: skip
     split: str = setting("val", "part of the data: train, val, ...")
     label_file: str | None = setting(None, "labels of a flat imagenet split: lines of 'file wnid' or 'file label'")
     labels: str = setting("auto", "which output is which class: auto (same number, else WordNet ids), same, or a file "

@@ -1,21 +1,20 @@
-"""`vitvis.fit.run(...)`: the command `fit` from Python."""
+"""The command `fit`, from a shell and from Python."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vitvis.config.core import merge
+from vitvis.config import Command, Layer, Option, merge
 from vitvis.fit.settings import FitSettings
 
-__all__ = ["run"]
+__all__ = ["COMMAND", "main", "run"]
 
 
-def run(
-    cfg: FitSettings | Mapping[str, Any] | list[str] | str | Path | None = None, /, **settings: Any
-) -> list[dict[str, Any]]:
-    """Optimise images for units; `vitvis.fit.run(...)` is this function.
+def run(cfg: Layer = None, /, **settings: Any) -> list[dict[str, Any]]:
+    """Optimise images for units.
 
     Args:
         cfg: Settings, a mapping of them, a list of `a.b=c`, or a YAML file.
@@ -29,5 +28,57 @@ def run(
     """
     from vitvis.fit.engine import run_fit
 
-    layers = [layer for layer in (cfg, settings) if layer]
-    return run_fit(merge(FitSettings, *layers)).records
+    return run_fit(merge(FitSettings, cfg, settings)).records
+
+
+def _act(settings: FitSettings, options: Mapping[str, str]) -> None:
+    began = time.perf_counter()
+    from vitvis.fit.engine import Fit, run_fit
+    from vitvis.fit.report import compare, report
+
+    if "--dry-run" in options:
+        from vitvis.fit.plan import make_plan
+
+        made = Fit(settings)
+        print(make_plan(made, setup=time.perf_counter() - began).text())
+        return
+    done = run_fit(settings)
+    if not done.primary:
+        return
+    if "--from-png" in options:
+        print(compare(Path(options["--from-png"]), done))
+        return
+    from vitvis.atlas import write_atlas
+
+    print(report(done))
+    print(f"atlas   {write_atlas([done.path], done.path / 'atlas', title=done.path.name, link=True).path}")
+
+
+def _from_png(file: str) -> dict[str, Any]:
+    from vitvis.fit.report import settings_of
+
+    return settings_of(Path(file)) | {"out": f"out/again-{Path(file).stem}"}
+
+
+COMMAND = Command(
+    name="vitvis.fit",
+    settings=FitSettings,
+    action=_act,
+    summary="optimise an image for any unit of any timm model",
+    description="Optimise an image for each unit that is asked for, and leave a folder with the images, a record of "
+    "each, and a contact sheet. The same command run again does only what is missing.",
+    examples=(
+        "python -m vitvis.fit",
+        "python -m vitvis.fit model=vit_base_patch16_224 units='blocks.*.mlp:0-7'",
+        "python -m vitvis.fit --config configs/ghiasi2022.yaml weights=FILE trainer.devices=8",
+        "python -m vitvis.fit --dry-run units='blocks.*.mlp:*'",
+        "python -m vitvis.fit --from-png out/RUN/images/blocks.4.mlp/17_s0.png out=again",
+    ),
+    options={
+        "--dry-run": Option("print the plan (units, chunks, time, disk) and stop; nothing is written"),
+        "--from-png": Option(
+            "make the image of a PNG again, from what the file says, and compare the two", "FILE", layer=_from_png
+        ),
+    },
+)
+main = COMMAND.main

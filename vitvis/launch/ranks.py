@@ -21,11 +21,12 @@ from lightning_fabric.utilities.seed import reset_seed
 from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
 from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities import rank_zero_only
 
 from vitvis.errors import VitvisError
 from vitvis.launch.settings import TrainerSettings
 
-__all__ = ["IndependentStrategy", "own", "register", "trainer_arguments"]
+__all__ = ["IndependentStrategy", "is_first", "own", "register", "trainer_arguments"]
 
 T = TypeVar("T")
 
@@ -103,6 +104,11 @@ def register() -> str:
     if name not in StrategyRegistry:
         StrategyRegistry.register(name, IndependentStrategy, description="every rank its own images, no collectives")
     return name
+
+
+def is_first() -> bool:
+    """Say whether this process is rank 0, as Lightning's last Trainer in it found out."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def own(items: Sequence[T], rank: int, world: int) -> list[T]:

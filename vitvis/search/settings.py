@@ -35,7 +35,9 @@ class SearchSettings:
     image_size: Any = setting(None, "side of the image, or ROWSxCOLUMNS; the model's own when null", unit="px",
                               parser=parse_size)  # fmt: skip
     data: str | None = setting(None, "imagefolder:PATH | folder:PATH | parquet:FILE | hfds/NAME | hfids/NAME | "
-                               "wds/PATH | tfds/NAME (the last four as timm reads them)")  # fmt: skip
+                               "wds/PATH | tfds/NAME (the last four as timm reads them)",
+                               required="data= says which images to search; give one of imagefolder:PATH, folder:PATH, "
+                               "parquet:FILE, hfds/NAME, hfids/NAME, wds/PATH, tfds/NAME")  # fmt: skip
     split: str = setting("validation", "split of the data, where timm's dataset factory reads it")
     classes: str | None = setting(
         None,

@@ -38,6 +38,7 @@ class Comparison:
         columns: Most settings on the sheet.
         rows: Most units on the sheet.
         shared: The units that the finished runs have in common: what they were compared on.
+        folder: Where the comparison is written.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Comparison:
     columns: int = 16
     rows: int = 32
     shared: Shared | None = None
+    folder: Path = Path()
 
     @property
     def ranked(self) -> list[Trial]:

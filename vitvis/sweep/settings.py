@@ -16,6 +16,7 @@ class SweepSettings:
 
     spec: str | None = setting(None, "the sweep file, one that `wandb sweep` takes too; may be written without spec=")
     report: list[str] = setting([], "compare these runs or sweeps and run nothing; may be written --report RUN RUN")
+    overrides: list[str] = setting([], "settings laid over every trial, KEY=VALUE; may be written after --")
     out: str | None = setting(None, "the sweep's folder, where a stopped sweep goes on; out/sweeps/NAME when null")
     run_cap: int | None = setting(None, "most trials; the file's run_cap when null", unit="trials", minimum=1)
     seed: int = setting(0, "seed of random and bayes draws", minimum=0)

@@ -1,0 +1,59 @@
+"""The command `search`, from a shell and from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from vitvis.config import Command, Layer, merge, require
+from vitvis.search.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from vitvis.search.reading import SearchRun
+
+__all__ = ["COMMAND", "main", "run"]
+
+
+def run(cfg: Layer = None, /, **settings: Any) -> SearchRun | None:
+    """Find the images of a dataset that excite units most.
+
+    Args:
+        cfg: Settings, a mapping of them, a list of `a.b=c`, or a YAML file.
+        settings: Single settings laid over `cfg`: `vitvis.search.run(data="imagefolder:photos", k=9)`.
+
+    Returns:
+        The finished search; None on ranks other than 0.
+
+    Raises:
+        VitvisError: settings that can't be followed, or data without an image that could be used.
+    """
+    asked = require(merge(SearchSettings, cfg, settings))
+    from vitvis.launch.ranks import is_first
+    from vitvis.search.engine import search
+    from vitvis.search.reading import read_search
+
+    folder = search(asked)
+    return read_search(folder) if is_first() else None
+
+
+def _act(settings: SearchSettings, options: Mapping[str, str]) -> None:
+    done = run(settings)
+    if done is not None:
+        print(done.path)
+
+
+COMMAND = Command(
+    name="vitvis.search",
+    settings=SearchSettings,
+    action=_act,
+    summary="find the dataset images that excite each unit most",
+    description="Find the dataset images that excite each unit most, for all units in one pass.",
+    examples=(
+        "python -m vitvis.search data=imagefolder:photos units='blocks.*.mlp:*'",
+        "python -m vitvis.search model=vit_base_patch16_224 data=imagefolder:/data/imagenet/val out=out/vitb",
+        "python -m vitvis.search data=parquet:val.parquet units=blocks.4.mlp:0-31 k=9 fit=out/run",
+        "python -m vitvis.search data=wds/shards split='val-{0000..0009}.tar' workers=1",
+        "python -m vitvis.search data=folder:images regions=polygons:labels    # which units look at background",
+    ),
+)
+main = COMMAND.main

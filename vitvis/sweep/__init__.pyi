@@ -1,0 +1,11 @@
+from .report import Comparison as Comparison
+from .report import write_report as write_report
+from .run import COMMAND as COMMAND
+from .run import main as main
+from .run import run as run
+from .runner import SweepRunner as SweepRunner
+from .spec import SweepSpec as SweepSpec
+from .spec import read_spec as read_spec
+from .study import SweepStudy as SweepStudy
+from .trials import Trial as Trial
+from .trials import read_runs as read_runs
