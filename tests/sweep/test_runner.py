@@ -182,9 +182,9 @@ def test_another_sweep_does_not_go_on_in_the_folder(tmp_path, capsys):
     ("words", "message"),
     [
         ([], "give a sweep file"),
-        (["a.yaml", "b.yaml"], "one sweep file at a time"),
+        (["a.yaml", "b.yaml"], "one spec at a time"),
         (["missing.yaml"], "no such sweep file"),
-        (["--report"], "--report needs run folders"),
+        (["--report"], "or --report RUN RUN"),
         (["--report", "nowhere"], "no such folder"),
         (["--report", "x", "--", "steps=1"], "--report runs nothing"),
     ],
