@@ -3,7 +3,6 @@
 import pytest
 
 from vitvis.config.core import iterate_settings, merge
-from vitvis.config.help import format_help
 from vitvis.config.values import flatten
 from vitvis.fit import COMMAND
 from vitvis.fit.settings import FitSettings, parse_size
@@ -17,7 +16,7 @@ def test_the_top_level_names_are_those_of_the_design():
 
 
 def test_every_setting_has_help_and_stands_in_the_help_text():
-    text = format_help(COMMAND)
+    text = COMMAND.help()
     for name, item, _ in iterate_settings(FitSettings):
         assert item.metadata["help"], name
         assert name in text

@@ -92,9 +92,7 @@ class Command(Generic[S]):
 
     def _main(self, argv: list[str]) -> int:
         if {"-h", "--help"} & set(argv):
-            from vitvis.config.help import format_help
-
-            print(format_help(self))
+            print(self.help())
         elif "--version" in argv:
             from vitvis import __version__
 
@@ -107,6 +105,14 @@ class Command(Generic[S]):
                 return self.action(settings, options) or 0
             print(to_yaml(settings), end="")
         return 0
+
+    def help(self) -> str:
+        """Return what `--help` prints."""
+        from vitvis.config.help import format_help
+
+        options = {f"{name} {option.value}".strip(): option.help for name, option in {**self.options, **COMMON}.items()}
+        text = {"usage": self.usage, "description": self.description}
+        return format_help(self.settings, **text, examples=self.examples, options=options)
 
     def read(self, argv: Sequence[str]) -> tuple[S, dict[str, str]]:
         """Read a command line into settings, and options by name; nothing is printed or done.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, is_dataclass
 from typing import Any
 
-from vitvis.config.command import COMMON, Command
 from vitvis.config.core import iterate_settings
 from vitvis.config.values import group_of, members
 
@@ -17,14 +17,22 @@ __all__ = ["format_help"]
 _COLUMN = 30
 
 
-def format_help(command: Command, width: int | None = None) -> str:
-    """Return the help text of a command."""
+def format_help(
+    schema: Any,
+    *,
+    usage: str,
+    description: str,
+    examples: Sequence[str] = (),
+    options: Mapping[str, str] | None = None,
+    width: int | None = None,
+) -> str:
+    """Return the help text of a command whose settings are `schema`, and whose options are explained by `options`."""
     width = width or min(shutil.get_terminal_size((110, 24)).columns, 120)
-    lines = [f"usage: {command.usage}", "", *textwrap.wrap(command.description, width)]
-    if command.examples:
-        lines += ["", _heading("examples")] + [f"  {example}" for example in command.examples]
+    lines = [f"usage: {usage}", "", *textwrap.wrap(description, width)]
+    if examples:
+        lines += ["", _heading("examples")] + [f"  {example}" for example in examples]
     plain, groups = [], []
-    for name, item, hint in iterate_settings(command.settings):
+    for name, item, hint in iterate_settings(schema):
         group = group_of(hint)
         if group is not None:
             off = " (off)" if _default(item) is None else " (null: off)" if type(None) in members(hint) else ""
@@ -35,8 +43,8 @@ def format_help(command: Command, width: int | None = None) -> str:
             plain += _entry(name, item, width)
     lines += ["", _heading("settings (key=value, --key=value or --key value; the last one wins)")] + plain + groups
     lines += ["", _heading("other options")]
-    for name, option in {**command.options, **COMMON}.items():
-        lines += _two_columns(f"{name} {option.value}".strip(), option.help, width)
+    for option, text in (options or {}).items():
+        lines += _two_columns(option, text, width)
     return "\n".join(lines)
 
 
