@@ -9,13 +9,15 @@ import torch
 from PIL import Image
 
 from vitvis.backbones import Backbone, Tap, load_backbone, resolve_units
+from vitvis.backbones.archives import read_tensors
 from vitvis.backbones.prompts import parse_prompt
+from vitvis.backbones.weights import fit_to_model, load_into
 from vitvis.config.values import flatten, split_units
 from vitvis.errors import VitvisError
 
 open_clip = pytest.importorskip("open_clip")
 
-from vitvis.backbones.openclip import wrap_open_clip  # noqa: E402
+from vitvis.backbones.openclip import _convert, wrap_open_clip  # noqa: E402
 
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
 VIT = {"image_size": 64, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
@@ -171,3 +173,17 @@ def test_full_vit_b_32() -> None:
     assert unit.vector is not None
     torch.testing.assert_close(unit.vector, text[0], atol=1e-6, rtol=1e-5)
     assert backbone.site("blocks.10.mlp").width == 3072 and backbone.site("head").width == 512
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod.", "state."])
+def test_files_of_trainers_fit_whatever_stands_before_the_names(prefix: str, tmp_path: Path) -> None:
+    model, other = small()[0], small(ls_init_value=0.1)[0]
+    torch.save(
+        {"epoch": 3, "state_dict": {prefix + k: v + 1 for k, v in model.state_dict().items()}}, tmp_path / "w.pt"
+    )
+    fresh = open_clip.CLIP(embed_dim=16, vision_cfg=VIT, text_cfg=TEXT)
+    load_into(fresh, fit_to_model(fresh, read_tensors(tmp_path / "w.pt"), _convert), "small", tmp_path / "w.pt")
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(fresh.state_dict()[key], value + 1)
+    with pytest.raises(VitvisError, match="missing.*ls_1"):
+        load_into(other, fit_to_model(other, read_tensors(tmp_path / "w.pt"), _convert), "small", tmp_path / "w.pt")

@@ -47,7 +47,7 @@ class Sites(dict[str, Site]):
 
     def module_paths(self) -> list[str]:
         """Paths of all submodules that ran and are not the name of a site."""
-        return [path for path in self._builder.probe.calls if path and path not in self]
+        return [path for path in self._builder.probe.calls if path not in ("", "head") and path not in self]
 
     def tappable_modules(self) -> list[Site]:
         """Sites of kind `module`: all other submodules whose activation has a layout that can be told."""
@@ -67,6 +67,10 @@ class Sites(dict[str, Site]):
         """
         if name in self:
             return self[name]
+        if name == "head":  # a module may bear this name that classifies nothing
+            raise VitvisError(
+                f"no site 'head' in {self._builder.name}, which has no classifier; sites: {self._examples(name)}"
+            )
         if name in self._builder.probe.calls:
             return self._builder.module_site(name)
         modules = dict(self._builder.model.named_modules())

@@ -14,9 +14,10 @@ from torch import nn
 from vitvis.config.sizes import read_image_size
 from vitvis.errors import VitvisError, nearest
 
+from .archives import read_tensors
 from .backbone import Backbone
 from .neutral import neutral, own_randomness
-from .weights import classes_in, fit_to_model, identify, load_into, read_weights
+from .weights import classes_in, fit_to_model, identify, load_into
 
 __all__ = ["load_backbone"]
 
@@ -111,7 +112,7 @@ def _load(name: str, weights: str, size: tuple[int, int] | None, timm_kwargs: di
             raise VitvisError(f"no bundled model '{name}'; bundled: {', '.join(_bundled_names()) or 'none'}")
         _check_name(name)
     file = Path(weights).expanduser() if weights not in ("hub", "none", "bundled") else None
-    state = read_weights(file) if file is not None else None
+    state = read_tensors(file) if file is not None else None
     kwargs = dict(timm_kwargs)
     if bundled:
         model = _load_bundled(name, size, weights, kwargs)

@@ -16,18 +16,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from vitvis.errors import VitvisError, nearest
 
+from .archives import read_tensors
 from .backbone import Backbone
 from .language import Language
-from .weights import identify
+from .weights import fit_to_model, identify, load_into
 
 __all__ = ["PREFIX", "load_open_clip", "timm_tower", "wrap_open_clip"]
 
 PREFIX = "open_clip:"
 
+# numbers that OpenAI's TorchScript files hold beside the weights
+_SCRIPTED = ("input_resolution", "context_length", "vocab_size")
 _RENAMED = (
     (r"^conv1\.", "patch_embed.proj."),
     (r"^ln_pre\.", "norm_pre."),
@@ -106,7 +110,6 @@ def wrap_open_clip(model: Any, name: str, weights: str, tokenizer: Any) -> Backb
         tokenizer: of the model.
     """
     import open_clip
-    import torch
 
     model = model.float().eval().requires_grad_(False)
     data = open_clip.get_model_preprocess_cfg(model)
@@ -199,14 +202,32 @@ def load_open_clip(name: str, weights: str = "none", image_size: tuple[int, int]
     if weights == "none":
         warnings.warn(f"{name}: weights=none, so the model is random and its pictures mean nothing", stacklevel=4)
     elif not downloaded:
-        try:
-            open_clip.load_checkpoint(model, str(file))
-        except Exception as error:  # noqa: BLE001  # unreadable, or of another model
-            raise VitvisError(f"weights={weights} do not fit {name}: {_first(error)}") from error
+        load_into(model, fit_to_model(model, read_tensors(file), _convert), name, file)
     bad = [key for key, value in model.state_dict().items() if value.is_floating_point() and not value.isfinite().all()]
     if bad:
         raise VitvisError(f"weights={weights} of {name} hold NaN or infinite numbers, first in {bad[0]}")
     return wrap_open_clip(model, name, weights, tokenizer)
+
+
+def _convert(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
+    """Bring files of other projects, older forms and other image sizes into the model's own form, as open_clip does."""
+    from open_clip.convert import convert_state_dict
+    from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed, resize_text_pos_embed
+
+    own = model.state_dict()
+    state = convert_state_dict(model, state)  # type: ignore[arg-type]
+    if "positional_embedding" in state and "positional_embedding" not in own:
+        state = convert_to_custom_text_state_dict(state)
+    for key in ("logit_scale", "logit_bias"):
+        if key in state and key in own:
+            state[key] = state[key].reshape(own[key].shape)
+    if "logit_bias" in own and "logit_bias" not in state:
+        state["logit_bias"] = torch.zeros_like(own["logit_bias"])
+    for key in _SCRIPTED:
+        state.pop(key, None)
+    resize_pos_embed(state, model)
+    resize_text_pos_embed(state, model)
+    return state
 
 
 @contextmanager

@@ -1,58 +1,36 @@
-"""Read weight files, fit them to a model, and give them a name."""
+"""Fit the tensors of a file to a model: all of them, or an error that says which are left over or missing."""
 
 from __future__ import annotations
 
 import hashlib
-import pickle
-from collections.abc import Mapping
+import importlib
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vitvis.errors import VitvisError
 
-__all__ = ["classes_in", "fit_to_model", "identify", "load_into", "read_weights"]
+__all__ = ["LEFT_OUT", "classes_in", "fit_to_model", "identify", "load_into"]
 
-_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "module", "teacher", "net", "backbone")
+# what trainers and compilers put before a name, where the names behind it are not the model's own
 _PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "net.", "encoder.", "teacher.")
+# of several copies of a model in one file, the first of these is taken: averages, then what was trained
+_COPIES = re.compile(r"ema|average|swa|teacher")
+_CLASSIFIERS = ("head", "fc", "classifier", "head_dist", "head.fc", "last_linear")
 
-
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """Read a safetensors or weights-only PyTorch file.
-
-    Raises:
-        VitvisError: no such file, or not a file of weights.
-    """
-    if not file.is_file():
-        raise VitvisError(f"weights={file}: no such file; use a .safetensors or .pth file, hub or none")
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise VitvisError(
-            f"weights={file}: not a weights-only file (it holds other Python objects); save model.state_dict() alone"
-        ) from error
-    except Exception as error:  # noqa: BLE001  # broken archives raise many types
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise VitvisError(f"weights={file}: can't be read as weights ({reason})") from error
-    return _unwrap(content, file)
-
-
-def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
-    while isinstance(content, Mapping):
-        tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            if tensors:
-                return tensors
-            break
-        content = inner
-    raise VitvisError(f"weights={file}: holds no weights; expected a dictionary of tensors")
+#: What a file may hold beyond the model's own tensors; all that is left out is said in a warning.
+LEFT_OUT: tuple[tuple[str, str], ...] = (
+    (
+        "computed by the model itself",
+        r"(^|\.)(num_batches_tracked|relative_position_index|relative_coords_table|attn_mask|position_ids|rel_pos_index"
+        r"|k_index|periods|inv_freq|total_ops|total_params)$",
+    ),
+    ("used in pretraining only", r"^(mask_token$|decoder[._]|lm_head\.|pre_logits\.)"),
+)
 
 
 def classes_in(name: str, state: Mapping[str, Tensor]) -> int | None:
@@ -62,82 +40,123 @@ def classes_in(name: str, state: Mapping[str, Tensor]) -> int | None:
     if ":" in name:
         return None
     cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    classifier = cfg.classifier if cfg is not None else None
-    if not classifier:
+    if cfg is None or not cfg.classifier:
         return None
-    first = classifier if isinstance(classifier, str) else classifier[0]
-    stripped = _strip(state, None)
-    weight = stripped.get(f"{first}.weight")
+    first = cfg.classifier if isinstance(cfg.classifier, str) else cfg.classifier[0]
+    stem = cfg.first_conv if isinstance(cfg.first_conv, str) else (cfg.first_conv or ("",))[0]
+    ends = [key for key in state if key == f"{stem}.weight" or key.endswith(f".{stem}.weight")]
+    prefix = min(ends, key=len).removesuffix(f"{stem}.weight") if stem and ends else _shared_prefix(state)
+    weight = state.get(f"{prefix}{first}.weight")
     if weight is not None:
         return int(weight.shape[0])
-    original = (
-        "head.weight",
-        "fc.weight",
-        "classifier.weight",
-        "head.fc.weight",
-    )  # other projects' names, converted later
-    return None if any(key in stripped for key in original) else 0
+    if any(f"{prefix}{other}.weight" in state for other in _CLASSIFIERS):  # other projects' names, converted later
+        return None
+    return 0
 
 
-def _strip(state: Mapping[str, Tensor], wanted: set[str] | None) -> dict[str, Tensor]:
-    """Drop prefixes that all keys share, or, given the wanted keys, those that make more keys fit."""
-    current = dict(state)
-    changed = True
-    while changed:
-        changed = False
-        for prefix in _PREFIXES:
-            hits = [key for key in current if key.startswith(prefix)]
-            if not hits:
-                continue
-            stripped = {key.removeprefix(prefix): value for key, value in current.items() if key in set(hits)}
-            if wanted is None:
-                better = len(hits) == len(current)
-            else:
-                fit = len(wanted & current.keys())
-                better = len(wanted & stripped.keys()) > fit or (fit == 0 and len(hits) == len(current))
-            if better:
-                current, changed = stripped, True
-                break
-    return current
+def fit_to_model(model: nn.Module, state: Mapping[str, Tensor], convert: Callable | None = None) -> dict[str, Tensor]:
+    """Bring a checkpoint into the model's own form.
 
+    Names are sorted by what the model has: the prefix under which most of the model's tensors are found goes, and what
+    lies beside it (a loss, a counter of averages, a second copy) keeps its own name. Where that does not do, timm's
+    own conversion (names of other projects, image sizes) comes next.
 
-def fit_to_model(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Bring a checkpoint into the model's own form: prefixes off, timm's conversions (names, image size) applied."""
-    wanted = set(model.state_dict())
-    state = _strip(state, wanted)
-    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    Args:
+        model: to load into.
+        state: of the file.
+        convert: what to convert with; None: the `checkpoint_filter_fn` of the model's own module in timm.
+
+    Returns:
+        Tensors by name; `load_into` checks them.
+    """
     own = model.state_dict()
-    if wanted <= state.keys() and all(state[key].shape == own[key].shape for key in wanted):
-        return {key: state[key] for key in wanted}
-    import importlib
+    prefix = _best_prefix(own, state)
+    state = _sorted(state, _shared_prefix(state) if prefix is None else prefix)
+    if all(key in state and state[key].shape == value.shape for key, value in own.items()):
+        return state
+    if convert is None:
+        convert = getattr(importlib.import_module(type(model).__module__), "checkpoint_filter_fn", None)
+    if convert is None:
+        return state
+    inside = {key: value for key, value in state.items() if not key.startswith(_BESIDE)}
+    beside = {key: value for key, value in state.items() if key.startswith(_BESIDE)}
+    try:
+        return {**convert(inside, model), **beside}
+    except Exception:  # noqa: BLE001  # a checkpoint of another model; the mismatch is reported by load_into
+        return state
 
-    convert = getattr(importlib.import_module(type(model).__module__), "checkpoint_filter_fn", None)
-    if convert is not None:
-        try:
-            converted = convert(dict(state), model)
-        except Exception:  # noqa: BLE001  # a checkpoint of another model; the mismatch is reported by load_into
-            return state
-        return dict(converted)
-    return state
+
+_BESIDE = "beside the model: "  # marks names outside of the model's prefix; no module's name has a blank
+
+
+def _sorted(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take a prefix off, and mark the names that do not have it."""
+    return {
+        key.removeprefix(prefix) if key.startswith(prefix) else _BESIDE + key: (
+            value.float() if value.is_floating_point() else value
+        )
+        for key, value in state.items()
+    }
+
+
+def _best_prefix(own: Iterable[str], state: Iterable[str]) -> str | None:
+    """The prefix under which most of a model's names are found, or None where hardly any are (names of others)."""
+    wanted = set(own)
+    votes: Counter[str] = Counter()
+    for key in state:
+        parts = key.split(".")
+        for start in range(len(parts)):
+            if ".".join(parts[start:]) in wanted:
+                votes["".join(f"{part}." for part in parts[:start])] += 1
+    most = max(votes.values(), default=0)
+    if most < 0.25 * len(wanted):
+        return None
+    best = [prefix for prefix, count in votes.items() if count == most]
+    return next((prefix for prefix in best if _COPIES.search(prefix)), min(best, key=len))
+
+
+def _shared_prefix(state: Iterable[str]) -> str:
+    """The prefixes of trainers that nearly all names share."""
+    keys, prefix = list(state), ""
+    while True:
+        inside = [key for key in keys if key.startswith(prefix)]
+        more = next((p for p in _PREFIXES if sum(k.startswith(prefix + p) for k in inside) > 0.9 * len(keys)), None)
+        if more is None:
+            return prefix
+        prefix += more
 
 
 def _some(keys: list[str]) -> str:
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
-def load_into(model: nn.Module, state: dict[str, Tensor], name: str, file: Path) -> None:
+def _reason(key: str, own: Mapping[str, Tensor]) -> str | None:
+    """Why a tensor of the file may be left out, or None."""
+    if key.startswith(_BESIDE):
+        return "not under the model's own prefix"
+    for reason, pattern in LEFT_OUT:
+        if re.search(pattern, key):
+            return reason
+    owner = key.rpartition(".")[0]
+    if owner in _CLASSIFIERS and not any(f"{name}.weight" in own for name in _CLASSIFIERS):
+        return "no classifier is wanted"
+    return None
+
+
+def load_into(model: nn.Module, state: Mapping[str, Tensor], name: str, file: Path) -> None:
     """Load a checkpoint, whole or not at all.
 
     Raises:
-        VitvisError: keys are missing or shapes differ; names the first of them.
+        VitvisError: names are missing or left over, or shapes differ; names the first of them.
     """
     own = model.state_dict()
-    missing = [key for key in own if key not in state]
+    computed = re.compile(LEFT_OUT[0][1])
+    missing = [key for key in own if key not in state and not computed.search(key)]
     wrong = [key for key in own if key in state and state[key].shape != own[key].shape]
     if missing:
         raise VitvisError(
             f"weights={file} do not fit {name}: {len(missing)} of {len(own)} tensors are missing ({_some(missing)}); "
-            f"the file starts with {_some(list(state))}"
+            f"the file starts with {_some([key.removeprefix(_BESIDE) for key in state])}"
         )
     if wrong:
         key = wrong[0]
@@ -145,7 +164,20 @@ def load_into(model: nn.Module, state: dict[str, Tensor], name: str, file: Path)
             f"weights={file} do not fit {name}: {key} is {list(state[key].shape)} in the file and "
             f"{list(own[key].shape)} in the model ({len(wrong)} tensors differ); check the model's name and image_size"
         )
-    model.load_state_dict({key: state[key] for key in own})
+    reasons: dict[str, list[str]] = {}
+    for key in state:
+        if key not in own:
+            reasons.setdefault(_reason(key, own) or "", []).append(key.removeprefix(_BESIDE))
+    if "" in reasons:
+        over = reasons[""]
+        raise VitvisError(
+            f"weights={file} do not fit {name}: {len(over)} tensors of the file are left over ({_some(over)}); "
+            "they are of another model, or of a larger one"
+        )
+    if reasons:
+        said = "; ".join(f"{_some(keys)} ({reason})" for reason, keys in reasons.items())
+        warnings.warn(f"weights={file}: left out of {name}: {said}", stacklevel=4)
+    model.load_state_dict({key: state.get(key, own[key]) for key in own})
 
 
 def identify(model: nn.Module) -> str:
