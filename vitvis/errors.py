@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 import sys
 from collections.abc import Callable, Iterable
 
-__all__ = ["VitvisError", "nearest", "run_main"]
+from vitvis.signals import Stopped, is_first_process, stoppable, unbroken_streams
+
+__all__ = ["VitvisError", "nearest", "run_main", "sentence"]
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -19,6 +22,11 @@ _MACHINE_ERRORS = {
     errno.EACCES: "permission denied; choose another folder or change its permissions",
     errno.EPERM: "operation not permitted; choose another folder or change its permissions",
     errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ENOTDIR: "a part of the path is a file; choose another folder",
+    errno.EIO: "the disk or network reports an error; run the same command again",
+    errno.ESTALE: "the network file system has lost the file; run the same command again",
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n) or ask for fewer workers",
 }
 
 
@@ -39,6 +47,23 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
+def sentence(error: BaseException | str, limit: int = 160) -> str:
+    """Return what another library's error says as one short sentence, for the brackets of ours.
+
+    Args:
+        error: The error; its kind is named when it has no words.
+        limit: Longest text, cut between words.
+    """
+    text = " ".join(str(error).split())
+    if not text:
+        return type(error).__name__ if isinstance(error, BaseException) else "no reason given"
+    first = re.split(r"(?<=[a-z0-9)'\"])[.!](?=\s+[A-Z(])", text, maxsplit=1)[0].rstrip(".! ")
+    if len(first) <= limit:
+        return first
+    cut = first[: limit + 1].rsplit(" ", 1)[0] if " " in first[:limit] else first[:limit]
+    return cut.rstrip(",;:. ") + " ..."
+
+
 def explain_os_error(error: OSError) -> str | None:
     """Return one line for an `OSError` that is the machine's fault (full or read-only disk), or None."""
     reason = _MACHINE_ERRORS.get(error.errno or 0)
@@ -50,28 +75,31 @@ def explain_os_error(error: OSError) -> str | None:
 def run_main(main: Callable[[list[str]], int | None], argv: list[str] | None = None) -> int:
     """Run an entry point and turn what goes wrong into an exit status.
 
+    A reader of stdout or stderr that goes away (`| head`) changes nothing about the work or the status.
+
     Args:
         main: Takes the arguments after the program's name; returns an exit status or None for 0.
         argv: Those arguments; `sys.argv[1:]` when None.
 
     Returns:
-        What `main` returned; 2 after a `VitvisError` or a disk that can't be written (one line on stderr);
-        130 after Ctrl-C.
+        What `main` returned; 2 after a `VitvisError` or a disk that can't be written; 130 after Ctrl-C, 143 after
+        SIGTERM, both within seconds: one line on stderr, of the first of several ranks.
     """
-    try:
-        return main(sys.argv[1:] if argv is None else argv) or 0
-    except VitvisError as error:
-        message = str(error)
-    except KeyboardInterrupt:
-        print("vitvis: interrupted; run the same command again to go on from here", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `vitvis ... | head`: the reader has gone, which is no error of ours
-        sys.stderr.close()
-        return 0
-    except OSError as error:
-        explained = explain_os_error(error)
-        if explained is None:
-            raise
-        message = explained
-    print(f"vitvis: {message}", file=sys.stderr)
-    return EXIT_ERROR
+    with unbroken_streams():
+        try:
+            with stoppable():
+                return main(sys.argv[1:] if argv is None else argv) or 0
+        except Stopped as stopped:
+            status, message = stopped.status, stopped.line
+        except VitvisError as error:
+            status, message = EXIT_ERROR, str(error)
+        except KeyboardInterrupt:  # outside of the main thread, where no handler of ours can be
+            status, message = EXIT_INTERRUPTED, "interrupted; run the same command again to go on from here"
+        except OSError as error:
+            explained = explain_os_error(error)
+            if explained is None:
+                raise
+            status, message = EXIT_ERROR, explained
+        if status == EXIT_ERROR or is_first_process():
+            print(f"vitvis: {message}", file=sys.stderr)
+        return status

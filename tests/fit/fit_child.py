@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning import Callback
 
 import vitvis.runs.files as files
-import vitvis.runs.folder as folder
+import vitvis.runs.ledger as ledger
 from vitvis.config.core import merge
 from vitvis.fit import engine
 from vitvis.fit.settings import FitSettings
@@ -37,7 +37,7 @@ class KillAtStep(Callback):
 def kill_at_write(part, count, torn):
     write, left = files.atomic_write, [count]
 
-    def counted(path, data):
+    def counted(path, data, **how):
         left[0] -= part in str(path)
         if left[0] == 0:
             left[0] = -1
@@ -46,9 +46,9 @@ def kill_at_write(part, count, torn):
                 data = data[: len(data) // 2]
             else:
                 die()
-        write(path, data)
+        write(path, data, **how)
 
-    folder.atomic_write = counted
+    ledger.atomic_write = counted
 
 
 def run(argv, kill):

@@ -64,7 +64,8 @@ def test_a_run_leaves_what_the_design_says(undisturbed):
     images = {f"images/blocks.{block}.mlp/{unit}_s0.png" for block in (0, 1) for unit in range(3)}
     shards = {name for name in files(undisturbed) if name.startswith("records/")}
     assert len(shards) == 4  # two chunks a site: a chunk never mixes sites
-    expected = {"config.yaml", "manifest.json", "metrics.csv", "sheet.png", "summary.json"} | images
+    expected = {"config.yaml", "manifest.json", "metrics.csv", "sheet.png", "summary.json", "SHA256SUMS"} | images
+    expected |= {".manifest.json"}
     assert files(undisturbed) == expected | shards
     records = read_records(undisturbed)
     assert {record["image"] for record in records} == images
@@ -176,16 +177,16 @@ def test_another_recipe_in_the_same_folder_is_refused(undisturbed):
 
 
 def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
-    import vitvis.runs.folder as folder
+    import vitvis.runs.ledger as ledger
 
-    write = folder.atomic_write
+    write = ledger.atomic_write
 
-    def full(path, data):
+    def full(path, data, **how):
         if "images" in str(path):
             raise OSError(28, "No space left on device", str(path))
-        write(path, data)
+        write(path, data, **how)
 
-    monkeypatch.setattr(folder, "atomic_write", full)
+    monkeypatch.setattr(ledger, "atomic_write", full)
     assert main([*SMALL, "units=blocks.0.mlp:0", f"out={tmp_path / 'run'}"]) == 2
     assert "no space is left on the disk" in capsys.readouterr().err
     monkeypatch.undo()

@@ -17,6 +17,9 @@ from vitvis.runs.manifest import difference
 IDENTITY = {"backbone": {"name": "a", "weights_id": "0"}, "recipe": {"optim": {"lr": 0.1}}, "recipe_hash": "x"}
 
 
+EMPTY = [".manifest.json", "SHA256SUMS", "config.yaml", "manifest.json"]  # what a run leaves that made nothing
+
+
 def open_folder(path, identity=IDENTITY, **changes):
     return RunFolder.open(path, **{"kind": "fit", "settings": {"steps": 3}, "identity": identity} | changes)
 
@@ -38,7 +41,8 @@ def test_a_folder_remembers_what_is_done(tmp_path):
     assert [item["address"] for item in read_records(tmp_path / "run")] == ["a:0", "a:1", "a:2"]
     assert read_manifest(tmp_path / "run")["units"] == ["a:0"]
     assert files(tmp_path / "run") == [
-        "config.yaml", "images/a/0.png", "manifest.json", "records/a-0.parquet", "records/a-1.parquet"
+        ".manifest.json", "SHA256SUMS", "config.yaml", "images/a/0.png", "manifest.json", "records/a-0.parquet",
+        "records/a-1.parquet",
     ]  # fmt: skip
 
 
@@ -59,12 +63,13 @@ def test_config_loads_again(tmp_path):
     ],
 )
 def test_another_run_in_the_folder_is_refused_and_nothing_changes(tmp_path, changes, words):
-    open_folder(tmp_path).close()
+    with open_folder(tmp_path) as folder:
+        folder.write_shard("a-0", [record(0)])
     before = (tmp_path / "manifest.json").read_bytes()
     with pytest.raises(VitvisError, match=words):
         open_folder(tmp_path, **changes)
     assert (tmp_path / "manifest.json").read_bytes() == before
-    assert files(tmp_path) == ["config.yaml", "manifest.json"]
+    assert files(tmp_path) == [*EMPTY, "records/a-0.parquet"]
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path):
@@ -99,6 +104,7 @@ def test_other_ranks_need_no_lock_and_write_no_manifest(tmp_path):
         rank1.write_shard("a-1", [record(1)])
         assert files(tmp_path) == sorted([*before, "records/a-1.parquet"])
         assert ".lock" in before and rank0.records() == rank1.records()
+    assert files(tmp_path) == [*EMPTY, "records/a-1.parquet"]
 
 
 def test_half_written_files_are_removed_and_never_read(tmp_path):
@@ -107,7 +113,7 @@ def test_half_written_files_are_removed_and_never_read(tmp_path):
     (tmp_path / "records" / ".a-1.parquet.77.partial").write_bytes(b"half")
     assert len(read_records(tmp_path)) == 1
     open_folder(tmp_path).close()
-    assert files(tmp_path) == ["config.yaml", "manifest.json", "records/a-0.parquet"]
+    assert files(tmp_path) == [*EMPTY, "records/a-0.parquet"]
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_remains(tmp_path, monkeypatch):
@@ -145,6 +151,9 @@ def test_a_damaged_shard_and_manifest_are_one_line(tmp_path):
     with pytest.raises(VitvisError, match=r"a-0\.parquet"):
         read_records(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
+    open_folder(tmp_path).close()  # its copy is whole
+    for name in ("manifest.json", ".manifest.json"):
+        (tmp_path / name).write_text("{")
     with pytest.raises(VitvisError, match="JSON"):
         open_folder(tmp_path)
 
@@ -169,8 +178,9 @@ def test_other_ranks_wait_for_rank_0_and_check_for_themselves(tmp_path, monkeypa
         with pytest.raises(TimeoutError):
             early.result(timeout=0.2)
         assert not path.exists()
-        with open_folder(path):
+        with open_folder(path) as folder:
             assert early.result(timeout=60).path == path
+            folder.write_shard("a-0", [record(0)])
     with pytest.raises(VitvisError, match="holds another run"):  # and not a wait for a rank 0 that has given up
         open_folder(path, IDENTITY | {"recipe_hash": "y"}, primary=False)
     monkeypatch.setattr("vitvis.runs.folder.PATIENCE_S", 0.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +19,8 @@ from vitvis.atlas.readers import read_backbones, read_runs
 from vitvis.atlas.sprites import draw_sheets
 from vitvis.atlas.tables import site_table
 from vitvis.errors import VitvisError
+from vitvis.launch.cores import count_cores
+from vitvis.runs import atomic_folder, check_path
 
 __all__ = ["Atlas", "write_atlas"]
 
@@ -75,7 +75,7 @@ def write_atlas(
         VitvisError: a folder is no run, none holds anything to show, `out` is something else than an atlas, or
             what can't be left out is larger than `max_mb`.
     """
-    out = Path(out)
+    out = check_path(out)
     if out.exists() and not (out / pages.MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise VitvisError(f"{out}: is there and is no atlas; choose another folder with out=FOLDER")
     veil: _Veil = (lambda value: value) if paths else tidy_value
@@ -87,9 +87,7 @@ def write_atlas(
     if not backbones and not evaluations:
         raise VitvisError("nothing to show: the runs hold no record yet (run their commands again to finish them)")
     sites = [site for backbone in backbones for site in backbone.sites]
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with atomic_folder(out) as partial:
         output = Output(partial, max_mb * 1e6)
         tables = _write_sprites(output, backbones, tile, veil)
         _write_details(output, sites, exemplars=exemplars, paths=paths, veil=veil)
@@ -115,11 +113,6 @@ def write_atlas(
                 f"the atlas needs {output.size / 1e6:.1f} MB without photos and full-size pictures, more than"
                 f" max_mb={max_mb:g}; give fewer runs, a smaller tile=, fewer exemplars=, or a larger max_mb="
             )
-        if out.exists():
-            shutil.rmtree(out)
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     units = sum(len(site.keys) for site in sites)
     return Atlas(out / "index.html", units, output.size, left_out, photos.left_out)
 
@@ -127,7 +120,7 @@ def write_atlas(
 def _write_sprites(output: Output, backbones: Sequence[Backbone], tile: int, veil: _Veil) -> dict[str, dict[str, Any]]:
     """Draw the sprites of all sites; return the columns of each by its id."""
     tables = {}
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(4, count_cores())) as pool:
         for backbone in backbones:
             lead = overview.lead_kind(backbone)
             for site in backbone.sites:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +16,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from vitvis.fit.writing import Background
 from vitvis.launch.loggers import log_images
-from vitvis.runs import RunFolder, digest, save_png
+from vitvis.runs import RunFolder, digest, read_csv, save_png, to_csv
 from vitvis.runs.summary import summarize
 
 if TYPE_CHECKING:
@@ -151,13 +149,13 @@ class Results(Callback):
     ) -> None:
         """Write the chunk: curves, then images, then records, which say that it is done."""
         if curves is not None:
-            self.folder.write_text(f"{self.METRICS}/{chunk.name}.csv", _to_csv(curves))
+            self.folder.write_text(f"{self.METRICS}/{chunk.name}.csv", to_csv(curves))
         files = {
             record["image"]: save_png(Image.fromarray(array), self.text(record["address"], record["seed"]))
             for record, array in zip(records, pixels, strict=True)
         }
         self.folder.write_shard(chunk.name, records, files)
-        self._checkpoint(chunk).unlink(missing_ok=True)
+        self.folder.remove(self._checkpoint(chunk))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wait until all is written; an error of the writing ends the run here."""
@@ -168,25 +166,16 @@ class Results(Callback):
         with suppress(Exception):  # the exception at hand is the one to tell
             self._background.join()
 
-    def _checkpoint(self, chunk: Chunk) -> Path:
-        return self.folder.path / self.CHECKPOINTS / f"{chunk.name}.ckpt"
+    def _checkpoint(self, chunk: Chunk) -> str:
+        return f"{self.CHECKPOINTS}/{chunk.name}.ckpt"
 
     def _write_checkpoint(self, module: LightningModule, step: int) -> None:
-        buffer = io.BytesIO()
         seconds = self._seconds + time.perf_counter() - self._began
-        state = _fit(module).chunk_state()
-        torch.save({"step": step, "state": state, "rows": self._rows, "seconds": seconds}, buffer)
-        self.folder.write_bytes(f"{self.CHECKPOINTS}/{chunk_of(module).name}.ckpt", buffer.getvalue())
+        content = {"step": step, "state": _fit(module).chunk_state(), "rows": self._rows, "seconds": seconds}
+        self.folder.save_checkpoint(self._checkpoint(chunk_of(module)), content)
 
     def _read_checkpoint(self, chunk: Chunk) -> dict[str, Any] | None:
-        path = self._checkpoint(chunk)
-        if not path.is_file():
-            return None
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # whatever is wrong with it, starting the chunk anew is right
-            path.unlink(missing_ok=True)
-            return None
+        return self.folder.load_checkpoint(self._checkpoint(chunk))
 
 
 class ImagesOverTime(Callback):
@@ -251,13 +240,11 @@ def merge_metrics(folder: RunFolder, order: Sequence[str] = ()) -> None:
     if not parts:
         return
     target = folder.path / "metrics.csv"
-    rows = {(row["chunk"], int(row["step"])): row for path in [target, *parts] if path.is_file() for row in _rows(path)}
+    rows = {(row["chunk"], int(row["step"])): row for path in [target, *parts] for row in read_csv(path)}
     place = {name: position for position, name in enumerate(order)}
     keys = sorted(rows, key=lambda key: (place.get(key[0], -1), key))
-    folder.write_text("metrics.csv", _to_csv([rows[key] for key in keys]))
-    for path in parts:
-        path.unlink()
-    parts[0].parent.rmdir()
+    folder.write_text("metrics.csv", to_csv([rows[key] for key in keys]))
+    folder.remove(Results.METRICS)
 
 
 def _fit(module: LightningModule) -> ActivationMaximization:
@@ -288,20 +275,6 @@ def _target(chunk: Chunk, unit: Unit, seed: int) -> dict[str, Any]:
         "direction": unit.direction,
         "seed": seed,
     }
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def _moments(steps: int, count: int) -> set[int]:

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shlex
-import shutil
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -172,7 +171,7 @@ class Fit:
             self.sheet = self.sheet or path
         log_images(loggers, {"sheet": pages[0]}, self.trainer.global_step)
         log_summary(loggers, self.summary)
-        shutil.rmtree(folder.path / Results.CHECKPOINTS, ignore_errors=True)  # every rank is done with them
+        folder.remove(Results.CHECKPOINTS)  # every rank is done with them
 
     def _open(self) -> RunFolder:
         sites = {unit.site: self.backbone.site(unit.site) for unit in self.units}

@@ -1,20 +1,40 @@
-"""The run folder: records, images, manifest, lock, resume."""
+"""The run folder: records, images, manifest, lock, ledger, checkpoints; whole or not there, and known to be so."""
 
-from vitvis.runs.files import atomic_write, read_png_text, save_png
-from vitvis.runs.folder import RunFolder
+from vitvis.runs.checkpoint import load_checkpoint, save_checkpoint
+from vitvis.runs.files import atomic_file, atomic_folder, atomic_write
+from vitvis.runs.folder import RunFolder, check_folder, check_path
 from vitvis.runs.hashing import digest, recipe_hash
+from vitvis.runs.ledger import Ledger, write_file
 from vitvis.runs.manifest import command_line, read_manifest, versions
-from vitvis.runs.records import read_records
+from vitvis.runs.png import read_png_text, save_png
+from vitvis.runs.reading import inside, read_config, read_json, read_yaml
+from vitvis.runs.records import read_records, to_parquet
+from vitvis.runs.tables import read_csv, to_csv
 
 __all__ = [
+    "Ledger",
     "RunFolder",
+    "atomic_file",
+    "atomic_folder",
     "atomic_write",
+    "check_folder",
+    "check_path",
     "command_line",
     "digest",
+    "inside",
+    "load_checkpoint",
+    "read_config",
+    "read_csv",
+    "read_json",
     "read_manifest",
     "read_png_text",
     "read_records",
+    "read_yaml",
     "recipe_hash",
+    "save_checkpoint",
     "save_png",
+    "to_csv",
+    "to_parquet",
     "versions",
+    "write_file",
 ]

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitvis.config.core import to_yaml
 from vitvis.errors import VitvisError
-from vitvis.runs.files import TEMPORARY, atomic_write, save_png
+from vitvis.runs.checkpoint import load_checkpoint, save_checkpoint
+from vitvis.runs.files import TEMPORARY, HashingFile, atomic_file, remove_partials
+from vitvis.runs.ledger import NAME as SUMS
+from vitvis.runs.ledger import Ledger, write_file
 from vitvis.runs.lock import FolderLock
+from vitvis.runs.manifest import COPY, difference, new_manifest, read_manifest
 from vitvis.runs.manifest import NAME as MANIFEST
-from vitvis.runs.manifest import difference, new_manifest, read_manifest
+from vitvis.runs.png import save_png
 from vitvis.runs.records import FOLDER as RECORDS
-from vitvis.runs.records import encode_records, read_keys, read_records
+from vitvis.runs.records import encode_records, find_finished, read_records
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "check_folder", "check_path"]
 
+_log = logging.getLogger("vitvis")
 #: Ranks that torchrun or SLURM started wait this long for rank 0 to open a new folder: it may have much to load.
 PATIENCE_S = 1800.0
+#: What a run writes before its first result.
+_BEGINNING = {"config.yaml", MANIFEST, SUMS}
 
 
 class RunFolder:
@@ -33,12 +44,16 @@ class RunFolder:
         path: The folder.
         manifest: What `manifest.json` says.
         resumed: Whether the folder held this run already.
+        primary: Whether this process is rank 0, which alone mends what is damaged.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any], *, resumed: bool, lock: FolderLock | None) -> None:
+    def __init__(
+        self, path: Path, manifest: dict[str, Any], *, resumed: bool, lock: FolderLock | None, primary: bool = True
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self.resumed = resumed
+        self.primary = primary
         self._lock = lock
 
     @classmethod
@@ -57,7 +72,7 @@ class RunFolder:
 
         Args:
             path: The folder.
-            kind: `fit`, `search`, `evaluate` or `sweep`.
+            kind: `fit`, `search`, `evaluate`, `judge` or `sweep`.
             settings: Resolved settings, for `config.yaml`.
             identity: What has to be the same when a run goes on: backbone, recipe. Becomes part of the manifest.
             details: The rest of the manifest, which may change when a run goes on: units.
@@ -69,29 +84,28 @@ class RunFolder:
             VitvisError: the folder holds another run, is in use by a live one, or can't be written.
         """
         path = Path(path)
-        if not primary:
-            _await_manifest(path)
-            _check_same(path, read_manifest(path), kind, json.loads(json.dumps(identity)), resume=True)
-            return cls(path, {**identity, **(details or {})}, resumed=True, lock=None)
-        if path.exists() and not path.is_dir():
-            raise VitvisError(f"{path}: is a file; choose another out=FOLDER")
-        existing = read_manifest(path) if (path / MANIFEST).exists() else None
-        if existing is None and path.is_dir() and not _is_ours(path):
-            raise VitvisError(f"{path}: holds other files and no run; choose another out=FOLDER")
         identity = json.loads(json.dumps(identity))
+        if not primary:
+            _await_rank_0(path, kind, identity)
+            return cls(path, {**identity, **(details or {})}, resumed=True, lock=None, primary=False)
+        existing = check_folder(path, kind)
         if existing is not None:
-            _check_same(path, existing, kind, identity, resume)
+            _check_same(path, existing, kind, identity)
+            if not resume:
+                raise VitvisError(f"{path}: holds a run already; choose another out=FOLDER")
         try:
             path.mkdir(parents=True, exist_ok=True)
+            lock = FolderLock(path)
+            lock.acquire()
         except OSError as error:
-            raise VitvisError(f"{path}: can't be made ({error.strerror}); choose another out=FOLDER") from None
-        lock = FolderLock(path)
-        lock.acquire()
+            raise VitvisError(f"{path}: can't be written ({error.strerror}); choose another out=FOLDER") from None
         folder = cls(path, existing or new_manifest(kind), resumed=existing is not None, lock=lock)
         try:
-            _remove_half_written(path)
+            remove_partials(_half_written(path))
+            Ledger(path).settle()
             folder.manifest |= identity | (details or {})
             folder.write_text("config.yaml", to_yaml(settings))
+            folder.write_json(COPY, folder.manifest)
             folder.write_json(MANIFEST, folder.manifest)
         except BaseException:
             folder.close()
@@ -113,30 +127,80 @@ class RunFolder:
         self.write_bytes(f"{RECORDS}/{name}.parquet", encode_records(records))
 
     def done(self, keys: Iterable[str] = ("address", "seed")) -> set[tuple[Any, ...]]:
-        """Return the keys of all records that are there."""
-        return read_keys(self.path, keys)
+        """Return the keys of all records that are there, whole, and with their picture whole.
+
+        Damaged shards, and records whose picture is lost or damaged, are taken out of the folder by rank 0, with a
+        line that says so: their work is to be done again.
+        """
+        records, losses = find_finished(self.path)
+        for loss in losses if self.primary else ():
+            _log.warning("%s; made again", loss.why)
+            if loss.kept:
+                self.write_bytes(loss.relative, encode_records(loss.kept))
+            else:
+                self.remove(loss.relative)
+        keys = list(keys)
+        return {tuple(record.get(key) for key in keys) for record in records}
 
     def records(self) -> list[dict[str, Any]]:
         """Return all records that are there."""
         return read_records(self.path)
 
-    def write_text(self, relative: str, data: str) -> Path:
-        """Write a text file, atomically; return its path."""
-        return self.write_bytes(relative, data.encode())
+    def is_whole(self, relative: str) -> bool:
+        """Say whether a file is there and is what was written."""
+        return Ledger(self.path).is_whole(relative)
 
-    def write_bytes(self, relative: str, data: bytes) -> Path:
-        """Write a file, atomically; return its path."""
-        atomic_write(self.path / relative, data)
-        return self.path / relative
+    def damaged(self, *prefixes: str) -> list[str]:
+        """Return files that this run has written and that are lost or are not what was written.
+
+        Args:
+            prefixes: Where to look: `records/`, `maps/`; everywhere when none is given.
+        """
+        return Ledger(self.path).damaged(*prefixes)
+
+    def write_text(self, relative: str, data: str, *, durable: bool = True) -> Path:
+        """Write a text file, atomically; return its path."""
+        return self.write_bytes(relative, data.encode("utf-8", "backslashreplace"), durable=durable)
+
+    def write_bytes(self, relative: str, data: bytes, *, durable: bool = True) -> Path:
+        """Write a file, atomically, and note its digest; return its path."""
+        return write_file(self.path, relative, data, durable=durable)
 
     def write_json(self, relative: str, data: Any) -> Path:
         """Write a JSON file, atomically; return its path."""
         return self.write_text(relative, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
+    def stream(self, relative: str) -> AbstractContextManager[HashingFile]:
+        """Open a file that is too large for memory; it takes its name, and its digest is noted, when the block ends."""
+        note = Ledger(self.path).note
+        return atomic_file(self.path / relative, announce=lambda digest: note(relative, digest))
+
+    def save_checkpoint(self, relative: str, content: Mapping[str, Any]) -> None:
+        """Keep tensors and plain values that a killed run goes on from (`vitvis.runs.checkpoint`)."""
+        save_checkpoint(self.path / relative, content)
+
+    def load_checkpoint(self, relative: str) -> dict[str, Any] | None:
+        """Return what `save_checkpoint` kept; None where there is none, or it is damaged (it is then removed)."""
+        return load_checkpoint(self.path / relative)
+
+    def remove(self, relative: str) -> None:
+        """Remove a file, or a folder of files, that is not needed any more."""
+        path = self.path / relative
+        ledger = Ledger(self.path)
+        for name in [name for name in ledger.known if name == relative or name.startswith(f"{relative}/")]:
+            ledger.forget(name)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
     def close(self) -> None:
-        """Release the folder; may be called more than once."""
+        """Join the ledger and release the folder; may be called more than once."""
         if self._lock is not None:
+            with suppress(OSError):  # a full disk: the parts are joined by the next run
+                Ledger(self.path).settle()
             self._lock.release()
+            self._lock = None
 
     def __enter__(self) -> RunFolder:
         return self
@@ -145,31 +209,90 @@ class RunFolder:
         self.close()
 
 
-def _check_same(path: Path, existing: dict[str, Any], kind: str, identity: dict[str, Any], resume: bool) -> None:
+def check_path(path: str | Path) -> Path:
+    """Check that a path can be the name of a folder to write to, without touching it.
+
+    Raises:
+        VitvisError: it holds a zero byte, has a part that is too long, is a file or lies in one, or nobody may write
+            there.
+    """
+    if "\0" in str(path):
+        raise VitvisError(f"out={str(path)!r}: holds a zero byte, which no name can")
+    path = Path(path)
+    for part in path.parts:
+        size = len(part.encode(errors="surrogateescape"))
+        if size > 255:
+            raise VitvisError(f"out={part[:40]}...: a name of {size} bytes; file systems take 255 at most")
+    try:
+        above = path
+        while not os.path.lexists(above) and above.parent != above:
+            above = above.parent
+        if not above.is_dir():
+            words = "is a file" if above == path else f"can't be made ({above} is a file)"
+            raise VitvisError(f"{path}: {words}; choose another out=FOLDER")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise VitvisError(f"{path}: can't be written (permission denied for {above}); choose another out=FOLDER")
+    except OSError as error:
+        raise VitvisError(f"{str(path)[:200]}: can't be used ({error.strerror}); choose another out=FOLDER") from None
+    return path
+
+
+def check_folder(path: str | Path, kind: str) -> dict[str, Any] | None:
+    """Check early, without touching it, whether a run of some kind may live in a folder.
+
+    Returns:
+        The manifest of the run that is there; None where there is none, or one that has not made anything yet.
+
+    Raises:
+        VitvisError: the path is none (`check_path`), or the folder holds other files or a run of another kind.
+    """
+    path = check_path(path)
+    if not path.is_dir():
+        return None
+    if not (path / MANIFEST).exists() and not (path / COPY).exists():
+        if not _is_ours(path):
+            raise VitvisError(f"{path}: holds other files and no run; choose another out=FOLDER")
+        return None
+    if _is_ours(path):
+        return None
+    manifest = read_manifest(path)
+    if manifest["kind"] != kind:
+        raise VitvisError(f"{path}: holds a run of vitvis.{manifest['kind']}; choose another out=FOLDER")
+    return manifest
+
+
+def _check_same(path: Path, existing: dict[str, Any], kind: str, identity: dict[str, Any]) -> None:
     if existing["kind"] != kind:
         raise VitvisError(f"{path}: holds a run of vitvis.{existing['kind']}; choose another out=FOLDER")
-    if not resume:
-        raise VitvisError(f"{path}: holds a run already; choose another out=FOLDER")
     for key, value in identity.items():
         changed = difference(existing.get(key), value, key)
         if changed:
             raise VitvisError(f"{path}: holds another run ({changed}); choose another out=FOLDER")
 
 
-def _await_manifest(path: Path) -> None:
-    """Wait until rank 0 has made the folder a run."""
+def _await_rank_0(path: Path, kind: str, identity: dict[str, Any]) -> None:
+    """Wait until rank 0 has made the folder this run; one that has made nothing yet may still become it."""
     end = time.monotonic() + PATIENCE_S
-    while not (path / MANIFEST).exists():
+    while True:
+        if (path / MANIFEST).exists():
+            try:
+                return _check_same(path, read_manifest(path), kind, identity)
+            except VitvisError:
+                if not _is_ours(path):
+                    raise
         if time.monotonic() > end:
             raise VitvisError(f"{path}: rank 0 has not opened it in {PATIENCE_S:.0f} s; see what it says")
         time.sleep(0.05)
 
 
 def _is_ours(path: Path) -> bool:
-    """Say whether a folder without a manifest is empty, or the remains of a run killed before it had one."""
-    return all(item.name.startswith(TEMPORARY[0]) or item.name == "config.yaml" for item in path.iterdir())
+    """Say whether a folder is empty, or is a run that has not made anything: killed early, or given a bad setting."""
+    return all(item.name.startswith(TEMPORARY[0]) or item.name in _BEGINNING for item in path.iterdir())
 
 
-def _remove_half_written(path: Path) -> None:
-    for item in path.rglob(f"{TEMPORARY[0]}*{TEMPORARY[1]}"):
-        item.unlink(missing_ok=True)
+def _half_written(path: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(path):
+        for name in [*folders, *files]:
+            if name.startswith(TEMPORARY[0]) and name.endswith(TEMPORARY[1]):
+                yield Path(root) / name
+        folders[:] = [name for name in folders if not name.startswith(TEMPORARY[0])]

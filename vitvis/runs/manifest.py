@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import json
 import platform
 import shlex
 import sys
@@ -12,31 +11,57 @@ from pathlib import Path
 from typing import Any
 
 from vitvis.errors import VitvisError
+from vitvis.runs.ledger import Ledger
+from vitvis.runs.reading import plain_name, read_json
 
-__all__ = ["command_line", "difference", "read_manifest", "new_manifest", "versions"]
+__all__ = ["COPY", "KINDS", "NAME", "command_line", "difference", "new_manifest", "read_manifest", "versions"]
 
 NAME = "manifest.json"
+#: The same bytes again: without its manifest nobody can say whether a folder holds the run that is to go on.
+COPY = ".manifest.json"
+KINDS = ("fit", "search", "evaluate", "judge", "sweep")
 _PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "kornia", "torchmetrics", "numpy", "pillow")
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
-    """Return the manifest of a run folder.
+    """Return the manifest of a run folder; where it is damaged, its copy.
 
     Raises:
-        VitvisError: the folder isn't there, is no run, or its manifest is damaged.
+        VitvisError: the folder isn't there, is no run, or its manifest and the copy are damaged.
     """
     path = Path(path)
     if not path.is_dir():
         raise VitvisError(f"{path}: no such folder")
-    try:
-        manifest = json.loads((path / NAME).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise VitvisError(f"{path}: is no run folder (it has no {NAME})") from None
-    except ValueError as error:
-        raise VitvisError(f"{path / NAME}: can't be read as JSON ({error})") from None
-    if not isinstance(manifest, dict) or "kind" not in manifest:
-        raise VitvisError(f"{path / NAME}: is no manifest of vitvis")
-    return manifest
+    if not (path / NAME).is_file() and not (path / COPY).is_file():
+        raise VitvisError(f"{path}: is no run folder (it has no {NAME})")
+    ledger, problem = Ledger(path), None
+    for name in (NAME, COPY):
+        try:
+            manifest = read_json(path / name)
+            _check(manifest, path / name)
+            if name in ledger.known and not ledger.is_whole(name):
+                raise VitvisError(f"{path / name}: is damaged (it is not what was written)")
+            return manifest
+        except VitvisError as error:
+            problem = problem or error
+    raise VitvisError(f"{problem}; without it nothing can go on there: choose another folder") from None
+
+
+def _check(manifest: Any, path: Path) -> None:
+    """Look at the shape of what readers take for granted."""
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("kind"), str):
+        raise VitvisError(f"{path}: is no manifest of vitvis")
+    if manifest["kind"] not in KINDS:
+        raise VitvisError(f"{path}: is a run of kind '{manifest['kind']}'; there are {', '.join(KINDS)}")
+    shapes = {"backbone": dict, "recipe": dict, "units": (list, int), "seeds": list, "chunk": int}
+    for name, shape in shapes.items():
+        if manifest.get(name) is not None and not isinstance(manifest[name], shape):  # type: ignore[arg-type]
+            raise VitvisError(f"{path}: {name} is not what vitvis writes there")
+    sites = (manifest.get("backbone") or {}).get("sites") or []
+    if not isinstance(sites, list) or any(
+        not isinstance(site, dict) or not plain_name(site.get("name")) for site in sites
+    ):
+        raise VitvisError(f"{path}: backbone.sites is not what vitvis writes there")
 
 
 def new_manifest(kind: str) -> dict[str, Any]:

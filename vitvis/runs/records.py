@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitvis.errors import VitvisError
+from vitvis.errors import VitvisError, sentence
+from vitvis.runs.ledger import Ledger
+from vitvis.runs.reading import inside, plain_name
 
-__all__ = ["encode_records", "read_keys", "read_records", "shard_paths"]
+__all__ = ["Loss", "encode_records", "find_finished", "read_keys", "read_records", "read_shard", "shard_paths",
+           "to_parquet"]  # fmt: skip
 
 FOLDER = "records"
+_ADVICE = "remove it and run the command of this folder again"
 
 
-def encode_records(records: Sequence[dict[str, Any]]) -> bytes:
+@dataclass(frozen=True)
+class Loss:
+    """A shard that is not what it should be.
+
+    Attributes:
+        relative: Its path within the folder.
+        why: What is wrong.
+        kept: Its records that are well; none where the shard itself is damaged.
+    """
+
+    relative: str
+    why: str
+    kept: list[dict[str, Any]]
+
+
+def encode_records(records: Sequence[Mapping[str, Any]]) -> bytes:
     """Return records as the bytes of a Parquet file; columns are those of all records together."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     columns = list(dict.fromkeys(key for record in records for key in record))
-    table = pa.table({column: pa.array([record.get(column) for record in records]) for column in columns})
+    return to_parquet(pa.table({column: pa.array([record.get(column) for record in records]) for column in columns}))
+
+
+def to_parquet(table: Any) -> bytes:
+    """Return an Arrow table as the bytes of a Parquet file."""
+    import pyarrow.parquet as pq
+
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
@@ -32,31 +57,67 @@ def shard_paths(folder: str | Path) -> list[Path]:
 
 
 def read_records(folder: str | Path) -> list[dict[str, Any]]:
-    """Return all records of a run folder, shard by shard.
+    """Return all records of a run folder, shard by shard; of two of the same unit and seed, the later shard's.
 
     Raises:
-        VitvisError: the folder is no run, or a shard can't be read.
+        VitvisError: the folder is no run; a shard can't be read, is not what was written, or names a site that would
+            lead out of the folder.
     """
     if not (Path(folder) / "manifest.json").is_file():
         raise VitvisError(f"{folder}: is no run folder (it has no manifest.json)")
-    return [record for path in shard_paths(folder) for record in _read(path).to_pylist()]
+    ledger = Ledger(folder)
+    records = [record for path in shard_paths(folder) for record in read_shard(path, ledger)]
+    place = {(record["address"], record.get("seed")): number for number, record in enumerate(records)}
+    return [record for number, record in enumerate(records) if place[record["address"], record.get("seed")] == number]
+
+
+def find_finished(folder: str | Path) -> tuple[list[dict[str, Any]], list[Loss]]:
+    """Return the records that are whole and have their picture whole, and what is wrong with the others."""
+    ledger, records, losses = Ledger(folder), [], []
+    for path in shard_paths(folder):
+        relative = path.relative_to(folder).as_posix()
+        try:
+            found = read_shard(path, ledger)
+        except VitvisError as error:
+            losses.append(Loss(relative, str(error).removesuffix(f"; {_ADVICE}"), []))
+            continue
+        kept = [record for record in found if not record.get("image") or _has_picture(ledger, record["image"])]
+        if len(kept) < len(found):
+            why = f"{path}: {len(found) - len(kept)} of its {len(found)} pictures are lost or damaged"
+            losses.append(Loss(relative, why, kept))
+        records += kept
+    return records, losses
 
 
 def read_keys(folder: str | Path, keys: Iterable[str]) -> set[tuple[Any, ...]]:
-    """Return the values of some columns over all records, without reading the others."""
+    """Return the values of some columns over all records that are whole and have their picture."""
     keys = list(keys)
-    found: set[tuple[Any, ...]] = set()
-    for path in shard_paths(folder):
-        table = _read(path, keys)
-        found |= set(zip(*(table.column(key).to_pylist() for key in keys), strict=True))
-    return found
+    return {tuple(record.get(key) for key in keys) for record in find_finished(folder)[0]}
 
 
-def _read(path: Path, columns: list[str] | None = None) -> Any:
+def _has_picture(ledger: Ledger, image: Any) -> bool:
+    return inside(ledger.folder, image) is not None and ledger.is_whole(image)
+
+
+def read_shard(path: Path, ledger: Ledger) -> list[dict[str, Any]]:
+    """Return the records of one shard.
+
+    Raises:
+        VitvisError: it is damaged, or its records are none of ours.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path).read(columns)
-    except (pa.ArrowException, OSError) as error:
-        raise VitvisError(f"{path}: can't be read ({str(error).splitlines()[0]}); remove it and run again") from None
+        records = pq.ParquetFile(io.BytesIO(path.read_bytes())).read().to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise VitvisError(f"{path}: can't be read ({sentence(error)}); {_ADVICE}") from None
+    relative = path.relative_to(ledger.folder).as_posix()
+    if relative in ledger.known and not ledger.is_whole(relative):
+        raise VitvisError(f"{path}: is damaged (it is not what was written); {_ADVICE}")
+    for number, record in enumerate(records):
+        if not isinstance(record.get("address"), str) or not record["address"]:
+            raise VitvisError(f"{path}: record {number} has no address; {_ADVICE}")
+        if "site" in record and not plain_name(record["site"]):
+            raise VitvisError(f"{path}: record {number} is of a site '{record['site']}', which is none; {_ADVICE}")
+    return records
