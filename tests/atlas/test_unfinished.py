@@ -13,12 +13,17 @@ from tests.atlas import made_runs as made
 from tests.atlas.test_build import read_data
 from vitvis.atlas import write_atlas
 from vitvis.errors import VitvisError
-from vitvis.runs import RunFolder, read_records
+from vitvis.runs import RunFolder, read_records, to_parquet, write_file
 
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
     return made.write_fit(tmp_path / "whole", depths=2, units=4, kinds=("mlp",), seeds=(0,), strips=False)
+
+
+def write_manifest(run: Path, text: str) -> None:
+    for name in ("manifest.json", ".manifest.json"):
+        write_file(run, name, text.encode())
 
 
 def row_of(page: str, run: str) -> str:
@@ -44,7 +49,7 @@ def test_a_run_that_has_just_begun_is_listed(whole: Path, tmp_path: Path) -> Non
 def test_a_killed_fit_says_how_much_is_there(whole: Path, tmp_path: Path) -> None:
     manifest = json.loads((whole / "manifest.json").read_text())
     manifest |= {"units": [f"blocks.{depth}.mlp:{unit}" for depth in range(4) for unit in range(4)], "seeds": [0, 1]}
-    (whole / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(whole, json.dumps(manifest))
     page = write_atlas([whole], tmp_path / "atlas").path.read_text()
     assert "8 of 32 images" in row_of(page, "whole")
 
@@ -68,12 +73,12 @@ def test_a_search_without_some_of_its_files_still_shows_the_rest(lost: str, tmp_
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda run: (run / "manifest.json").unlink(), "whole: is no run folder"),
-        (lambda run: (run / "manifest.json").write_text("{"), "can't be read as JSON"),
-        (lambda run: (run / "manifest.json").write_text("[1]"), "is no manifest of vitvis"),
-        (lambda run: (run / "manifest.json").write_text('{"kind": "dream"}'), "kind 'dream'"),
+        (lambda run: [path.unlink() for path in run.glob("*manifest.json")], "whole: is no run folder"),
+        (lambda run: write_manifest(run, "{"), "can't be read as JSON"),
+        (lambda run: write_manifest(run, "[1]"), "is no manifest of vitvis"),
+        (lambda run: write_manifest(run, '{"kind": "dream"}'), "kind 'dream'"),
         (lambda run: next((run / "records").iterdir()).write_bytes(b"PAR1"), "can't be read"),
-        (lambda run: rename_column(run), "records have no address.*vitvis 0.0.1"),
+        (lambda run: rename_column(run), "record 0 has no address; remove it"),
     ],
 )
 def test_a_folder_that_can_not_be_read_is_one_line(spoil, message: str, whole: Path, tmp_path: Path) -> None:
@@ -90,12 +95,11 @@ def rename_column(run: Path) -> None:
     import pyarrow.parquet as pq
 
     manifest = json.loads((run / "manifest.json").read_text())
-    (run / "manifest.json").write_text(json.dumps(manifest | {"vitvis": "0.0.1"}))
+    write_manifest(run, json.dumps(manifest | {"vitvis": "0.0.1"}))
     for shard in (run / "records").iterdir():
         table = pq.ParquetFile(shard).read()
-        pq.write_table(
-            table.rename_columns(["unit_name" if name == "address" else name for name in table.column_names]), shard
-        )
+        renamed = table.rename_columns(["unit_name" if name == "address" else name for name in table.column_names])
+        write_file(run, f"records/{shard.name}", to_parquet(renamed))
 
 
 def test_a_folder_of_runs_names_them(whole: Path, tmp_path: Path) -> None:

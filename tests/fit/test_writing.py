@@ -101,16 +101,16 @@ def test_sigterm_leaves_every_finished_chunk_on_the_disk(tmp_path, monkeypatch) 
 
 
 def test_a_disk_that_fails_ends_the_run_with_its_error(tmp_path, monkeypatch) -> None:
-    import vitvis.runs.folder as folder
+    import vitvis.runs.ledger as ledger
 
-    write = folder.atomic_write
+    write = ledger.atomic_write
 
-    def full(path, data):
+    def full(path, data, **how):
         if "records" in str(path):
             raise OSError(28, "No space left on device", str(path))
-        write(path, data)
+        write(path, data, **how)
 
-    monkeypatch.setattr(folder, "atomic_write", full)
+    monkeypatch.setattr(ledger, "atomic_write", full)
     with pytest.raises(OSError, match="No space left"):
         run_fit(merge(FitSettings, SMALL, {"out": str(tmp_path / "run")}))
     assert read_records(tmp_path / "run") == []

@@ -63,7 +63,7 @@ def read_records(folder: str | Path) -> list[dict[str, Any]]:
         VitvisError: the folder is no run; a shard can't be read, is not what was written, or names a site that would
             lead out of the folder.
     """
-    if not (Path(folder) / "manifest.json").is_file():
+    if not any((Path(folder) / name).is_file() for name in ("manifest.json", ".manifest.json")):
         raise VitvisError(f"{folder}: is no run folder (it has no manifest.json)")
     ledger = Ledger(folder)
     records = [record for path in shard_paths(folder) for record in read_shard(path, ledger)]
