@@ -19,7 +19,7 @@ from vitvis.errors import VitvisError
 if TYPE_CHECKING:
     from vitvis.backbones import Backbone
 
-__all__ = ["LabelMap", "make_label_map"]
+__all__ = ["LabelMap", "make_label_map", "output_ids"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def make_label_map(backbone: Backbone, source: Source, labels: str = "auto") -> 
         if highest >= outputs:
             raise VitvisError(f"model {backbone.name}: has {outputs} classes, but the data has a label {highest}")
         return _merge(source, outputs)
-    ids = _output_ids(backbone)
+    ids = output_ids(backbone)
     if ids is None or source.class_ids is None:
         raise VitvisError(
             f"model {backbone.name}: has {outputs} classes and the data {classes}, and no WordNet ids tell"
@@ -95,7 +95,7 @@ def _merge(source: Source, outputs: int) -> LabelMap:
     return LabelMap(tuple(counts_as.get(label, label) for label in range(outputs)), outputs)
 
 
-def _output_ids(backbone: Backbone) -> Sequence[str] | None:
+def output_ids(backbone: Backbone) -> Sequence[str] | None:
     """Return the WordNet ids of a model's outputs, where they are known: ours, or timm's by the number of classes."""
     from timm.data import ImageNetInfo, infer_imagenet_subset
 

@@ -63,7 +63,7 @@ def kernel_distance(
 ) -> tuple[float, float] | None:
     """Return the Kernel Inception Distance of two sets of features, unbiased, and its spread over subsets.
 
-    Bińkowski et al. 2018, `k(x, y) = (x . y / D + 1)^3`, by torchmetrics, on the judge's features instead of Inception's.
+    Bińkowski et al. 2018, `k(x, y) = (x . y / D + 1)^3`, by torchmetrics, on the judge's features, not Inception's.
 
     Args:
         pictures: float `[N, D]`.

@@ -32,7 +32,7 @@ def middle_photos(run: SearchRun) -> list[int]:
     return sorted({int(index) for record in run.records for index in record["decile_index"] or ()})
 
 
-def reference_units(run: SearchRun, site: str, count: int = REFERENCE_UNITS) -> list[Mapping[str, Any]]:
+def reference_units(run: SearchRun, site: str, count: int = REFERENCE_UNITS) -> Sequence[Mapping[str, Any]]:
     """Return records of some units of a site, the same ones whatever is judged: those with the smallest hashes."""
     rows = run.sites.get(site, [])
     return sorted(rows, key=lambda row: hashlib.blake2b(row["address"].encode(), digest_size=8).digest())[:count]

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 __all__ = ["Transfer", "match_classes", "transfer"]
@@ -38,6 +37,7 @@ def transfer(logits: Tensor, classes: Tensor) -> Transfer:
     Raises:
         ValueError: the shapes don't belong together.
 
+    >>> import torch
     >>> found = transfer(torch.tensor([[0.0, 2.0, 1.0]]), torch.tensor([2]))
     >>> found.rank.tolist(), round(found.probability.item(), 3)
     ([2], 0.245)

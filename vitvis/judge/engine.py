@@ -1,0 +1,354 @@
+"""A whole judgement: open, look, score, write."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from vitvis.data.sources import BrokenImage
+from vitvis.errors import VitvisError
+from vitvis.judge.album import Album, as_tensor, missing, open_album
+from vitvis.judge.case import Case, load_model, open_case
+from vitvis.judge.classes import classes_of
+from vitvis.judge.eye import Eye, load_eye
+from vitvis.judge.naturalness import kernel_distance, radial_spectrum, spectrum_distance
+from vitvis.judge.pairs import needed_photos, reference_units, search_record
+from vitvis.judge.passes import Job, Passes, PhotoJob, PictureJob, decoding_processes, read_job
+from vitvis.judge.results import Judgement, write_judgement
+from vitvis.judge.scores import (
+    Photos,
+    agreement_column,
+    choice_columns,
+    gate_columns,
+    transfer_columns,
+    verdict_column,
+)
+from vitvis.judge.settings import JudgeSettings
+from vitvis.judge.space import make_space
+from vitvis.judge.sturdiness import CHANGES
+from vitvis.launch.ranks import IndependentStrategy, trainer_arguments
+from vitvis.launch.settings import TrainerSettings
+from vitvis.runs import digest
+from vitvis.search.reading import read_search
+
+__all__ = ["Judgement", "judge_runs"]
+
+#: Where what was seen waits until a judgement is whole.
+WORK = "judge/work"
+_PLACE = ("accelerator", "devices", "num_nodes", "threads", "progress")
+_NOISE = 8
+_SPECTRA = 256
+
+
+@dataclass
+class _Plan:
+    """A run with its photos and its jobs."""
+
+    case: Case
+    album: Album | None
+    work: Path
+    chance: list[int] = field(default_factory=list)
+    photo_jobs: dict[str, list[PhotoJob]] = field(default_factory=dict)
+    picture_jobs: list[tuple[PictureJob, list[int]]] = field(default_factory=list)
+
+    @property
+    def jobs(self) -> list[Job]:
+        photos: list[Job] = [job for jobs in self.photo_jobs.values() for job in jobs]
+        return [*photos, *(job for job, _ in self.picture_jobs)]
+
+
+def judge_runs(settings: JudgeSettings) -> list[Judgement]:
+    """Judge pictures of runs; what was judged before and has not changed is only read.
+
+    Returns:
+        A judgement for each run and judge, in that order; on ranks other than 0 none.
+
+    Raises:
+        VitvisError: something that was asked for isn't there, or a judge would judge its own pictures.
+    """
+    searches = [read_search(folder) for folder in settings.search]
+    cases = [open_case(folder, searches) for folder in settings.run]
+    names = _judges(settings, cases)
+    if settings.trainer.threads:
+        torch.set_num_threads(settings.trainer.threads)
+    trainer = _make_trainer(settings)
+    eyes = [load_eye(name, weights) for name, weights in names]
+    _check_names(eyes)
+    for case in cases:
+        _check_judges(case, eyes)
+        load_model(case)
+    plans = [_plan(case, eyes, settings) for case in cases]
+    jobs = list({job.path: job for plan in plans for job in plan.jobs}.values())
+    if any(not job.path.is_file() for job in jobs) or isinstance(trainer.strategy, IndependentStrategy):
+        _look(trainer, jobs, eyes, cases, settings)
+    if isinstance(trainer.strategy, IndependentStrategy):
+        trainer.strategy.meet()
+    if not trainer.is_global_zero:
+        return []
+    done = []
+    for plan in plans:
+        for eye in eyes:
+            done.append(_judge_one(plan, eye, settings))
+    for folder in {plan.work for plan in plans} | {job.path.parent for job in jobs}:
+        shutil.rmtree(folder, ignore_errors=True)
+    return done
+
+
+def _judges(settings: JudgeSettings, cases: Sequence[Case]) -> list[tuple[str, str]]:
+    """Return name and weights of each judge, before any is loaded."""
+    if not settings.judge:
+        raise VitvisError("judge=[]: name a model that judges, such as judge=vitvis_resnet")
+    weights = settings.weights
+    if len(weights) not in (1, len(settings.judge)):
+        raise VitvisError(
+            f"weights={','.join(weights)}: give one for all, or one for each of {len(settings.judge)} judges"
+        )
+    pairs = list(zip(settings.judge, weights if len(weights) > 1 else weights * len(settings.judge), strict=True))
+    for case in cases:
+        about = case.manifest["backbone"]
+        for name, own in pairs:
+            if name == about["name"] and own == about.get("weights", own):
+                raise VitvisError(_same_eye(case, name))
+    return pairs
+
+
+def _same_eye(case: Case, name: str) -> str:
+    other = "vitvis_vit" if case.manifest["backbone"]["name"] == "vitvis_resnet" else "vitvis_resnet"
+    return (
+        f"judge={name}: has made the pictures of {case.path} itself, and would see in them what it was made to see; "
+        f"choose another model, such as judge={other}"
+    )
+
+
+def _check_judges(case: Case, eyes: Sequence[Eye]) -> None:
+    for eye in eyes:
+        if eye.backbone.weights_id == case.weights_id:
+            raise VitvisError(_same_eye(case, eye.backbone.name))
+
+
+def _check_names(eyes: Sequence[Eye]) -> None:
+    names = [eye.name for eye in eyes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise VitvisError(f"judge={twice}: is given twice; results are kept by the judge's name")
+
+
+def _make_trainer(settings: JudgeSettings) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    where = TrainerSettings(**{name: getattr(settings.trainer, name) for name in _PLACE}, precision="32-true")
+    return pl.Trainer(
+        **trainer_arguments(where),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _plan(case: Case, eyes: Sequence[Eye], settings: JudgeSettings) -> _Plan:
+    """Say which photos and pictures have to be looked at. The same on every rank."""
+    album = open_album(case.search, settings.data, split=settings.split, photos=settings.photos, folder=case.path)
+    key = digest(
+        {
+            "eyes": [eye.identity for eye in eyes],
+            "records": [[row["address"], row.get("seed"), row.get("recipe")] for row in case.records],
+            "sturdiness": settings.sturdiness, "batch": settings.batch_size,
+        },
+        10,
+    )  # fmt: skip
+    plan = _Plan(case, album, case.path / WORK / key)
+    if album is not None:
+        plan.chance = album.by_chance(settings.samples, settings.seed)
+        wanted = set(plan.chance) | (_photos_of_units(case) if case.search is not None else set())
+        for eye in eyes:
+            cache = album.cache_path(eye.name, eye.identity)
+            unknown = missing(wanted, album.read(cache))
+            batches = [
+                unknown[start : start + settings.batch_size] for start in range(0, len(unknown), settings.batch_size)
+            ]
+            plan.photo_jobs[eye.name] = [
+                PhotoJob(cache.with_suffix("") / f"{batch[0]}-{digest(batch, 8)}.npz", eye, album, batch)
+                for batch in batches
+            ]
+    for site in dict.fromkeys(row["site"] for row in case.records):
+        places = [place for place, row in enumerate(case.records) if row["site"] == site]
+        for start in range(0, len(places), settings.batch_size):
+            own = places[start : start + settings.batch_size]
+            rows = [case.records[place] for place in own]
+            units = case.units(rows) if settings.sturdiness else None
+            job = PictureJob(
+                plan.work / f"{own[0]:06d}.npz",
+                eyes,
+                [case.path / str(row["image"]) for row in rows],
+                None if units is None else units[1],
+                None if units is None else units[0],
+                case.grid(site),
+                case.backbone if settings.sturdiness else None,
+                case.tokens,
+            )
+            plan.picture_jobs.append((job, own))
+    return plan
+
+
+def _photos_of_units(case: Case) -> set[int]:
+    """Return the photos of the run's units, and of the units that tell what their sites share."""
+    assert case.search is not None
+    wanted: set[int] = set()
+    for address in {row["address"] for row in case.records}:
+        found = search_record(case.search, address)
+        wanted |= needed_photos(found) if found is not None else set()
+    for site in {row["site"] for row in case.records}:
+        for record in reference_units(case.search, site):
+            wanted |= needed_photos(record)
+    return wanted
+
+
+def _look(
+    trainer: pl.Trainer, jobs: Sequence[Job], eyes: Sequence[Eye], cases: Sequence[Case], settings: JudgeSettings
+) -> None:
+    on_gpu = trainer.strategy.root_device.type != "cpu"
+    models = [eye.backbone for eye in eyes] + [case.backbone for case in cases if case.backbone is not None]
+    module = Passes(
+        jobs, models, workers=decoding_processes(settings.workers, on_gpu), progress=settings.trainer.progress
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*DataLoader. across ranks is zero.*")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*predict returned None.*")
+        trainer.predict(module, return_predictions=False)
+
+
+def _judge_one(plan: _Plan, eye: Eye, settings: JudgeSettings) -> Judgement:
+    """Score a run's pictures by one eye and write that down."""
+    case, album = plan.case, plan.album
+    rows, seen, logits, spectra = _read_pictures(plan, eye)
+    notes = list(case.notes)
+    kid = None
+    if album is not None:
+        known = _photo_features(plan, eye)
+        chance = [index for index in plan.chance if index in known]
+        if len(chance) < 10:
+            notes.append(f"no choice test, no KID: only {len(chance)} photos can be read ({album.kind})")
+        else:
+            by_chance = np.stack([known[index] for index in chance])
+            space = make_space(by_chance, eye.widths)
+            deep = slice(-eye.widths[-1], None)
+            kid = kernel_distance(
+                torch.from_numpy(seen[:, deep]), torch.from_numpy(by_chance[:, deep]), seed=settings.seed
+            )
+            _merge(rows, [{"spectrum": value} for value in _spectrum(plan, spectra)])
+            if case.search is not None:
+                order = sorted(known)
+                directions = space.place(np.stack([known[index] for index in order]))
+                photos = Photos(directions, {index: row for row, index in enumerate(order)}, case.search)
+                noise = space.place(_noise_features(eye, case, settings.seed))
+                _merge(rows, choice_columns(case.records, space.place(seen), noise, photos, settings.seed))
+    else:
+        notes.append("no choice test, no KID and no spectrum: give search=FOLDER of the run's model (or data=)")
+    classes, unmatched = classes_of(case, eye)
+    _merge(rows, transfer_columns(case.records, logits, classes))
+    _merge(rows, gate_columns(case.records, case.search, case.same_tokens))
+    if case.search is not None and not case.same_tokens:
+        notes.append("no gate: the search read units from other tokens than the fit")
+    for row, value in zip(rows, agreement_column(case.records, seen, eye.widths), strict=True):
+        row["agreement"] = value
+    for row, value in zip(rows, verdict_column(case.records, rows), strict=True):
+        row["judge"] = value
+    about = {
+        "judge": eye.identity,
+        "photos": None if album is None else album.kind,
+        "search": None if case.search is None else str(case.search.path),
+        "unmatched_classes": unmatched,
+        "kid": None if kid is None else {"mean": kid[0], "spread": kid[1]},
+        "notes": notes,
+    }
+    return write_judgement(case, eye.name, rows, about)
+
+
+def _merge(rows: list[dict[str, Any]], more: Sequence[dict[str, Any]]) -> None:
+    for row, columns in zip(rows, more, strict=True):
+        row.update(columns)
+
+
+def _read_pictures(plan: _Plan, eye: Eye) -> tuple[list[dict[str, Any]], np.ndarray, np.ndarray | None, np.ndarray]:
+    """Return rows with the measures that need no photos, features, logits and spectra, in the order of the records."""
+    rows: list[dict[str, Any]] = [{} for _ in plan.case.records]
+    arrays: dict[str, dict[int, np.ndarray]] = {"features": {}, "logits": {}, "spectrum": {}}
+    for job, places in plan.picture_jobs:
+        found = read_job(job)
+        for number, place in enumerate(places):
+            row = rows[place]
+            row["clipped"] = float(found["clipped"][number])
+            row["seam"] = _number(found["seam"][number]) if "seam" in found else None
+            kept = {name: _number(found[f"kept/{name}"][number]) for name in CHANGES if f"kept/{name}" in found}
+            known = [value for value in kept.values() if value is not None]
+            row["kept"] = sum(known) / len(known) if known else None
+            row.update({f"kept_{name}": kept.get(name) for name in CHANGES})
+            for name, key in (("features", f"features/{eye.name}"), ("logits", f"logits/{eye.name}"),
+                              ("spectrum", "spectrum")):  # fmt: skip
+                if key in found:
+                    arrays[name][place] = found[key][number]
+    order = range(len(rows))
+    logits = np.stack([arrays["logits"][place] for place in order]) if arrays["logits"] else None
+    return (
+        rows,
+        np.stack([arrays["features"][place] for place in order]),
+        logits,
+        np.stack([arrays["spectrum"][place] for place in order]),
+    )
+
+
+def _photo_features(plan: _Plan, eye: Eye) -> dict[int, np.ndarray]:
+    """Return what the eye saw in photos, now and before, and keep it for the next time."""
+    assert plan.album is not None
+    cache = plan.album.cache_path(eye.name, eye.identity)
+    known = plan.album.read(cache)
+    fresh = [read_job(job) for job in plan.photo_jobs[eye.name] if job.path.is_file()]
+    for found in fresh:
+        known.update(zip(found["index"].tolist(), found["features"], strict=True))
+    if fresh and known:
+        plan.album.write(cache, known)
+    return known
+
+
+def _spectrum(plan: _Plan, spectra: np.ndarray) -> list[float | None]:
+    """Return how far each picture's spectrum is from that of photos as the run's model sees them, dB."""
+    album, backbone = plan.album, plan.case.backbone
+    assert album is not None
+    seen = []
+    for index in plan.chance[:_SPECTRA]:
+        try:
+            if backbone is not None and album.source is not None:
+                seen.append(backbone.transform()(album.load(index)))
+            else:
+                seen.append(as_tensor(album.thumb(index)))
+        except BrokenImage:
+            continue
+    size = tuple(int(side) for side in plan.case.manifest["backbone"]["image_size"])
+    seen = [photo for photo in seen if tuple(photo.shape[-2:]) == size]
+    if not seen:
+        return [None] * len(spectra)
+    photos = radial_spectrum(torch.stack(seen))
+    return [float(value) for value in spectrum_distance(torch.from_numpy(spectra), photos)]
+
+
+def _noise_features(eye: Eye, case: Case, seed: int) -> np.ndarray:
+    size = [int(side) for side in case.manifest["backbone"]["image_size"]]
+    noise = torch.rand(_NOISE, 3, *size, generator=torch.Generator().manual_seed(seed))
+    device = next(eye.backbone.buffers()).device
+    return eye.look(noise.to(device)).features.cpu().numpy()
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,91 @@
+"""What a judgement leaves in the run's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitvis.judge.case import Case
+from vitvis.judge.summary import by_site, with_intervals
+from vitvis.runs import atomic_write
+from vitvis.runs.records import encode_records
+
+__all__ = ["FOLDER", "Judgement", "summary_keys", "write_judgement"]
+
+FOLDER = "judge"
+_COPIED = ("backbone", "weights_id", "site", "kind", "depth", "unit", "address", "sign", "direction", "seed", "recipe",
+           "status", "image", "activation", "photos_used")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one judge says about one run.
+
+    Attributes:
+        path: The run's folder.
+        name: The judge's name.
+        rows: A row a picture: what it is of, and its measures.
+        summary: `(mean, low, high)` of every measure, 95 % interval over units.
+        sites: A row a site with the means of its measures.
+        about: The judge, its photos, KID, unmatched classes, and notes on what couldn't be measured.
+    """
+
+    path: Path
+    name: str
+    rows: list[dict[str, Any]]
+    summary: dict[str, tuple[float, float, float]]
+    sites: list[dict[str, Any]]
+    about: dict[str, Any]
+
+    @property
+    def score(self) -> float | None:
+        """The one number, or None where nothing could be measured."""
+        return self.summary["judge"][0] if "judge" in self.summary else None
+
+
+def write_judgement(case: Case, name: str, rows: Sequence[Mapping[str, Any]], about: dict[str, Any]) -> Judgement:
+    """Write `judge/NAME.parquet`, `judge/NAME.json`, and the keys of `summary.json`."""
+    full = [
+        {key: record.get(key) for key in _COPIED if key in record} | dict(row)
+        for record, row in zip(case.records, rows, strict=True)
+    ]
+    done = Judgement(case.path, name, full, with_intervals(full), by_site(full), about)
+    folder = case.path / FOLDER
+    atomic_write(folder / f"{name}.parquet", encode_records(full))
+    told = {"measures": {key: list(value) for key, value in done.summary.items()}, "sites": done.sites, **about}
+    atomic_write(folder / f"{name}.json", (json.dumps(told, indent=1) + "\n").encode())
+    _write_summary(case.path)
+    return done
+
+
+def summary_keys(folder: Path) -> dict[str, float]:
+    """Return what the judgements of a run add to its `summary.json`.
+
+    `judge/NAME/MEASURE` for each judge, and `judge`, the mean of the judges' numbers.
+    """
+    keys: dict[str, float] = {}
+    scores = []
+    for path in sorted((folder / FOLDER).glob("*.json")):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        keys |= {f"judge/{path.stem}/{name}": value[0] for name, value in told["measures"].items()}
+        if told.get("kid"):
+            keys[f"judge/{path.stem}/kid"] = told["kid"]["mean"]
+        if "judge" in told["measures"]:
+            scores.append(told["measures"]["judge"][0])
+    if scores:
+        keys["judge"] = sum(scores) / len(scores)
+    return keys
+
+
+def _write_summary(folder: Path) -> None:
+    """Put the judgements into the run's own summary beside what fit wrote."""
+    path = folder / "summary.json"
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        summary = {}
+    kept = {key: value for key, value in summary.items() if key != "judge" and not key.startswith("judge/")}
+    atomic_write(path, (json.dumps(kept | summary_keys(folder), indent=2) + "\n").encode())
