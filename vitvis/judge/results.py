@@ -10,7 +10,7 @@ from typing import Any
 
 from vitvis.judge.case import Case
 from vitvis.judge.summary import by_site, with_intervals
-from vitvis.runs import atomic_write
+from vitvis.runs import Ledger, write_file
 from vitvis.runs.records import encode_records
 
 __all__ = ["FOLDER", "Judgement", "summary_keys", "write_judgement"]
@@ -53,11 +53,11 @@ def write_judgement(case: Case, name: str, rows: Sequence[Mapping[str, Any]], ab
         for record, row in zip(case.records, rows, strict=True)
     ]
     done = Judgement(case.path, name, full, with_intervals(full), by_site(full), about)
-    folder = case.path / FOLDER
-    atomic_write(folder / f"{name}.parquet", encode_records(full))
+    write_file(case.path, f"{FOLDER}/{name}.parquet", encode_records(full))
     told = {"measures": {key: list(value) for key, value in done.summary.items()}, "sites": done.sites, **about}
-    atomic_write(folder / f"{name}.json", (json.dumps(told, indent=1) + "\n").encode())
+    write_file(case.path, f"{FOLDER}/{name}.json", (json.dumps(told, indent=1) + "\n").encode())
     _write_summary(case.path)
+    Ledger(case.path).settle()
     return done
 
 
@@ -88,4 +88,4 @@ def _write_summary(folder: Path) -> None:
     except (OSError, ValueError):
         summary = {}
     kept = {key: value for key, value in summary.items() if key != "judge" and not key.startswith("judge/")}
-    atomic_write(path, (json.dumps(kept | summary_keys(folder), indent=2) + "\n").encode())
+    write_file(folder, path.name, (json.dumps(kept | summary_keys(folder), indent=2) + "\n").encode())

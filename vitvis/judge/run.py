@@ -1,49 +1,65 @@
-"""`vitvis.judge.run(...)`: the command `judge` from Python."""
+"""The command `judge`, from a shell and from Python."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitvis.config.core import merge
+from vitvis.config import Command, Layer, merge, require
+from vitvis.errors import VitvisError
 from vitvis.judge.settings import JudgeSettings
 
 if TYPE_CHECKING:
     from vitvis.judge.results import Judgement
 
-__all__ = ["run"]
+__all__ = ["COMMAND", "main", "run"]
 
 
-def run(
-    cfg: JudgeSettings | Mapping[str, Any] | list[str] | str | Path | None = None, /, **settings: Any
-) -> list[Judgement]:
-    """Judge the pictures of runs; `vitvis.judge.run(run="out/A", judge="vitvis_resnet", search="out/S")`.
+def run(cfg: Layer = None, /, **settings: Any) -> list[Judgement]:
+    """Judge the pictures of runs.
 
     Args:
         cfg: Settings, a mapping of them, a list of `a.b=c`, or a YAML file.
-        settings: Single settings laid over `cfg`.
+        settings: Single settings laid over `cfg`: `vitvis.judge.run(run="out/A", search="out/search")`.
 
     Returns:
-        A judgement a run and judge.
+        A judgement for each run and judge, in that order; none on ranks other than 0.
 
     Raises:
-        VitvisError: settings that can't be followed.
+        VitvisError: settings that can't be followed, or a judge that would judge its own pictures.
     """
+    asked = require(merge(JudgeSettings, cfg, settings))
+    if not asked.run:
+        raise VitvisError(
+            "run= says whose pictures are judged; give folders of vitvis.fit: run=out/RUN or run=[out/A,out/B]"
+        )
     from vitvis.judge.engine import judge_runs
 
-    layers = [layer for layer in (cfg, settings) if layer]
-    return judge_runs(check(merge(JudgeSettings, *layers)))
+    return judge_runs(asked)
 
 
-def check(settings: JudgeSettings) -> JudgeSettings:
-    """Return settings that name something to judge.
+def _act(settings: JudgeSettings, options: Mapping[str, str]) -> None:
+    done = run(settings)
+    if done:
+        from vitvis.judge.report import table
 
-    Raises:
-        VitvisError: they don't.
-    """
-    from vitvis.errors import VitvisError
+        print(table(done))
+        for item in done:
+            print(item.path / "judge" / f"{item.name}.parquet")
 
-    if not settings.run:
-        raise VitvisError("say which pictures: run=out/RUN, a folder of vitvis.fit (or several: run=[out/A,out/B])")
-    return settings
+
+COMMAND = Command(
+    name="vitvis.judge",
+    settings=JudgeSettings,
+    action=_act,
+    summary="score pictures by an eye that did not make them",
+    description="Score optimised pictures by another model: does it see the class, does the picture tell which photos "
+    "excite the unit, how natural and how sturdy is it, do seeds agree.",
+    examples=(
+        "python -m vitvis.judge run=out/RUN judge=vitvis_resnet search=out/SEARCH",
+        "python -m vitvis.judge 'run=[out/A,out/B]' judge=resnet50 data=imagefolder:VAL",
+        "python -m vitvis.judge out/A out/B 'judge=[resnet50,convnext_tiny]' search=out/SEARCH",
+    ),
+    words="run",
+)
+main = COMMAND.main
