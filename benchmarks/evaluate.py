@@ -11,48 +11,48 @@ ever adds time. Weights are random unless `weights=` says otherwise: accuracy is
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
 from vitvis.config import Command
-from vitvis.data.layouts import open_source
-from vitvis.evaluate.datamodule import EvaluationDataModule
-from vitvis.evaluate.dataset import from_bytes
-from vitvis.evaluate.engine import load_contenders, make_plan, make_probe
-from vitvis.evaluate.module import EvaluationModule, transform_key
+from vitvis.data.kinds import open_source
+from vitvis.data.loader import from_bytes, make_loader
+from vitvis.data.passes import core_count, make_trainer, run_pass
+from vitvis.evaluate.engine import choose_photos, load_contenders, make_plan, make_probe
+from vitvis.evaluate.module import EvaluationPass, transform_key
 from vitvis.evaluate.settings import EvaluateSettings
-from vitvis.evaluate.trainer import make_trainer
+from vitvis.evaluate.variants import VariantView
 
 ROUNDS = 3
 
 
 def measure(settings: EvaluateSettings, options: Mapping[str, str]) -> int:
-    source = open_source(settings.data or "", settings.split, settings.label_file)
+    source = open_source(settings.data, split=settings.split, label_file=settings.label_file)
+    photos = choose_photos(settings, source)
     contenders = load_contenders(settings, source)
     plan = make_plan(settings, source)
-    transforms = {transform_key(item.backbone): item.backbone.transform() for item in contenders}
-    data = EvaluationDataModule(
-        source,
-        plan,
-        transforms,
-        batch_size=max(1, settings.batch_size // len(plan.names)),
-        workers=settings.workers,
-        limit=settings.limit,
-    )
-    batches = list(data.test_dataloader())
+    view = VariantView(plan, {transform_key(item.backbone): item.backbone.transform() for item in contenders})
+    given = {
+        "batch_size": max(1, settings.batch_size // len(plan.names)),
+        "workers": core_count() - 1 if settings.workers is None else settings.workers,
+        "indices": photos,
+    }
+    batches = list(make_loader(source, view, **given))
     whole, bare = [], []
     for _ in range(ROUNDS):
         trainer = make_trainer(settings.trainer)
-        module = EvaluationModule(contenders, make_probe(settings, plan), source)
-        start = time.perf_counter()
-        trainer.test(module, datamodule=data, verbose=False)
-        whole.append(time.perf_counter() - start)
+        with tempfile.TemporaryDirectory() as out:
+            probe = make_probe(settings, plan)
+            module = EvaluationPass(contenders, probe, source, plan, Path(out), "", progress="none", **given)
+            whole.append(run_pass(trainer, module))
         bare.append(forward_only(contenders, batches, trainer.strategy.root_device))
-    rows = sum(len(batch) for batch in batches) * len(contenders)
+    rows = sum(len(batch) for batch in batches) * len(plan.names) * len(contenders)
     share = min(bare) / min(whole)
-    print(f"{len(data.indices)} images, {len(plan.names)} variants, {len(contenders)} models, {data.workers} workers")
+    print(f"{len(photos)} images, {len(plan.names)} variants, {len(contenders)} models, {given['workers']} workers")
     print(f"evaluation    {min(whole):8.2f} s  {rows / min(whole):8.1f} images/s")
     print(f"bare forward  {min(bare):8.2f} s  {rows / min(bare):8.1f} images/s")
     print(f"share         {100 * share:8.1f} %")
@@ -69,7 +69,7 @@ def forward_only(contenders, batches, device) -> float:
             for batch in batches:
                 if not len(batch):
                     continue
-                images = from_bytes(batch.images[key].to(device))
+                images = from_bytes(batch.tensors[f"images/{key}"].to(device))
                 synchronize(device)
                 start = time.perf_counter()
                 backbone(images)

@@ -24,24 +24,21 @@ def measure(settings: SearchSettings, options: Mapping[str, str]) -> None:
     import torch
 
     from vitvis.backbones import Tap, load_backbone, parse_units
-    from vitvis.data.regions import open_regions
-    from vitvis.data.sources import open_source
+    from vitvis.data.kinds import open_source
+    from vitvis.data.loader import ModelView, make_loader
     from vitvis.search.engine import _side
     from vitvis.search.layout import make_layout
-    from vitvis.search.loading import make_loader
     from vitvis.search.readings import SiteReader
     from vitvis.search.state import observe, start
 
     torch.set_num_threads(settings.trainer.threads or 2)
-    source = open_source(settings.data, limit=settings.limit)
-    source.regions = open_regions(settings.regions, source)
+    source = open_source(settings.data, regions=settings.regions, limit=settings.limit)
     backbone = load_backbone(settings.model, settings.weights, _side(settings.image_size))
     units = parse_units(settings.units, backbone.sites, settings.seed)
     layout = make_layout(units, {unit.site: backbone.site(unit.site) for unit in units}, settings.tokens)
     state = start(layout, settings.k, sample=settings.sample, seed=settings.seed, maps=settings.maps)
-    loader = make_loader(
-        source, backbone.transform(), batch_size=settings.batch_size or 32, workers=settings.workers or 0
-    )
+    view = ModelView(backbone.transform(), masks=source.has_objects)
+    loader = make_loader(source, view, batch_size=settings.batch_size or 32, workers=settings.workers or 0)
     sites = [group.site for group in layout.groups]
     seconds = {clock: {"load": 0.0, "bare": 0.0, "search": 0.0} for clock in CLOCKS}
     images, report = 0, 2000
@@ -50,16 +47,17 @@ def measure(settings: SearchSettings, options: Mapping[str, str]) -> None:
         before = now()
         for number, batch in enumerate(loader):
             charge(seconds, "load", before)
+            pixels = batch.images
             for arm in ("bare", "search") if number % 2 else ("search", "bare"):
                 began = now()
                 if arm == "bare":
-                    backbone(batch.images)
+                    backbone(pixels)
                 else:
                     with Tap(backbone, sites) as tap:
                         reader = SiteReader(layout, state.strongest, batch.indices, batch.masks, maps=settings.maps)
-                        observe(state, layout, tap(batch.images, reader), batch.indices)
+                        observe(state, layout, tap(pixels, reader), batch.indices)
                 charge(seconds, arm, began)
-            images += len(batch.items)
+            images += len(batch)
             if images >= report:
                 report += 2000
                 _print(images, layout.width, seconds)

@@ -28,7 +28,7 @@ def test_help_and_settings_need_no_torch(root):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["data=nowhere"], "does not exist"),
+        (["data=nowhere"], "no such file or folder"),
         (["data=.", "prob=masks"], "did you mean 'probe'"),
         (["data=.", "probe=mask"], "did you mean 'masks'"),
         (["data=.", "fill=blck"], "did you mean 'black'"),
@@ -47,7 +47,7 @@ def test_mobilenet_knows_a_cat_and_a_cup(shared_dir):
     from PIL import Image
 
     from vitvis.backbones import load_backbone
-    from vitvis.data.layouts.wordnet import imagenet_ids, names_of
+    from vitvis.data.classes import imagenet_ids, names_of
 
     backbone = load_backbone("mobilenetv2_100", weights=str(shared_dir / "weights/mobilenetv2_100.fp16.safetensors"))
     names = names_of(imagenet_ids())
@@ -69,8 +69,8 @@ def test_ranks_agree_with_one_process(shared_dir, tmp_path, root):
     for devices in (1, 2):
         out = tmp_path / str(devices)
         command = [
-            sys.executable, "-m", "vitvis.evaluate", f"data={shared_dir / 'data/tiny-imagenet/val.parquet'}", "limit=7",
-            "models=[mobilenetv2_100]", f"weights={shared_dir / 'weights/mobilenetv2_100.fp16.safetensors'}",
+            sys.executable, "-m", "vitvis.evaluate", f"data=parquet:{shared_dir / 'data/tiny-imagenet/val.parquet'}",
+            "limit=7", "models=[mobilenetv2_100]", f"weights={shared_dir / 'weights/mobilenetv2_100.fp16.safetensors'}",
             "trainer.accelerator=cpu", f"trainer.devices={devices}", "workers=0", "seed=3", f"out={out}",
         ]  # fmt: skip
         environment = os.environ | {"OMP_NUM_THREADS": "1"}

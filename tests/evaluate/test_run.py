@@ -13,15 +13,16 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.evaluate.test_sources import imagenet9
-from tests.evaluate.trees import block_backbone
+from tests.data.test_kinds import imagenet9
+from tests.data.trees import block_backbone
 from vitvis.config.core import merge
-from vitvis.data.layouts import open_source
+from vitvis.data.kinds import open_source
+from vitvis.data.loader import to_bytes
 from vitvis.errors import VitvisError
 from vitvis.evaluate import engine as run_module
-from vitvis.evaluate.dataset import VariantDataset, VariantPlan, to_bytes
 from vitvis.evaluate.engine import evaluate
 from vitvis.evaluate.settings import EvaluateSettings
+from vitvis.evaluate.variants import VariantPlan, VariantView
 
 # The reader looks at rows and columns 2..3 of 16x16 pictures and says class level // 40.
 # Rows: label, level inside the box, level outside, box (xmin, ymin, xmax, ymax; inclusive)
@@ -83,7 +84,9 @@ def models(monkeypatch):
 
 def settings(data, out, *overrides):
     base = ["trainer.accelerator=cpu", "trainer.progress=none", "workers=0", "models=[over]", "bootstrap=200"]
-    return merge(EvaluateSettings, [*base, f"data={data}", f"out={out}", *overrides])
+    return merge(
+        EvaluateSettings, [*base, f"data={data if ':' in str(data) else f'parquet:{data}'}", f"out={out}", *overrides]
+    )
 
 
 def test_accuracies_follow_from_the_boxes_to_the_digit(photos, models, tmp_path):
@@ -131,11 +134,11 @@ def test_a_second_model_is_measured_without_asking_the_first_again(photos, model
 @pytest.mark.parametrize("probe", ["masks", "lowpass"])
 def test_a_killed_run_goes_on_from_the_image_it_had_reached(photos, models, tmp_path, monkeypatch, probe):
     """Stopped at the fourth of seven images, with scores kept after each: three are not asked about again."""
-    from vitvis.data.layouts.parquet import ParquetSource
+    from vitvis.data.layouts.parquet import Parquet
 
     whole = evaluate(settings(photos, tmp_path / "whole", f"probe={probe}", "radii=[2,8]", "batch_size=1"))
     monkeypatch.setattr(run_module, "KEEP_EVERY", 0.0)
-    load, seen = ParquetSource.load, []
+    load, seen = Parquet.load, []
 
     def stop(self, index):
         seen.append(index)
@@ -145,25 +148,23 @@ def test_a_killed_run_goes_on_from_the_image_it_had_reached(photos, models, tmp_
 
     command = settings(photos, tmp_path / "run", f"probe={probe}", "radii=[2,8]", "batch_size=1")
     with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, SystemExit)):
-        patch.setattr(ParquetSource, "load", stop)
+        patch.setattr(Parquet, "load", stop)
         evaluate(command)
-    assert list((tmp_path / "run/partial").iterdir()) and not (tmp_path / "run/predictions").exists()
+    assert list((tmp_path / "run/state").iterdir()) and not (tmp_path / "run/predictions").exists()
     asked = []
-    monkeypatch.setattr(ParquetSource, "load", lambda self, index: asked.append(index) or load(self, index))
+    monkeypatch.setattr(Parquet, "load", lambda self, index: asked.append(index) or load(self, index))
     again = evaluate(command)
     assert asked == list(range(7))[-len(asked) :] and 0 < len(asked) < 5
     assert again["rows"] == whole["rows"] and again["per_class"] == whole["per_class"]
     assert again["about"]["skipped"] == 2 and again["about"]["counts"] == whole["about"]["counts"]
-    assert not (tmp_path / "run/partial").exists()
+    assert not (tmp_path / "run/state").exists()
 
 
 def test_what_was_kept_for_other_models_is_not_taken_up(photos, models, tmp_path, monkeypatch):
-    from vitvis.evaluate.partial import Partial
-
     monkeypatch.setattr(run_module, "KEEP_EVERY", 0.0)
-    monkeypatch.setattr(Partial, "discard", lambda self: None)
+    monkeypatch.setattr(run_module.shutil, "rmtree", lambda path, ignore_errors: None)
     evaluate(settings(photos, tmp_path / "run", "batch_size=1"))
-    (kept,) = (tmp_path / "run/partial").iterdir()
+    (kept,) = (tmp_path / "run/state").iterdir()
     results = evaluate(settings(photos, tmp_path / "run", "batch_size=1", "models=[beside]"))
     assert models["beside"] == 5 and results["about"]["skipped"] == 2
     kept.write_bytes(b"cut off")
@@ -187,11 +188,11 @@ def test_nan_logits_name_model_and_image(photos, models, tmp_path, monkeypatch):
 
 
 def test_each_image_is_decoded_once_for_all_models_and_variants(photos, models, tmp_path, monkeypatch):
-    from vitvis.data.layouts.parquet import ParquetSource
+    from vitvis.data.layouts.parquet import Parquet
 
     decoded = []
-    load = ParquetSource.load
-    monkeypatch.setattr(ParquetSource, "load", lambda self, index: decoded.append(index) or load(self, index))
+    load = Parquet.load
+    monkeypatch.setattr(Parquet, "load", lambda self, index: decoded.append(index) or load(self, index))
     evaluate(settings(photos, tmp_path / "run", "models=[over,beside]", "fill=[black,noise]"))
     assert sorted(decoded) == list(range(7))
 
@@ -246,15 +247,14 @@ def test_imagenet9_gives_the_bg_gap(models, tmp_path):
 
 
 def test_pictures_travel_as_bytes_without_loss(shared_dir):
-    source = open_source(str(shared_dir / "data/coco128"))
+    source = open_source(f"folder:{shared_dir / 'data/coco128'}")
     from vitvis.backbones import load_backbone
 
     transform = load_backbone("resnet18", weights="none", image_size=64).transform()
-    data = VariantDataset(source, range(len(source)), VariantPlan(("full",)), {"a": transform})
-    exact = transform(source.load(3).image)
-    assert torch.equal(data[3].images["a"][0].float() / 255, exact) and torch.equal(
-        to_bytes(exact), data[3].images["a"][0]
-    )
+    photo = source.read(3)
+    (travelled,) = VariantView(VariantPlan(("full",)), {"a": transform})(photo)["images/a"]
+    exact = transform(photo.image)
+    assert torch.equal(travelled.float() / 255, exact) and torch.equal(to_bytes(exact), travelled)
 
 
 @pytest.mark.parametrize(

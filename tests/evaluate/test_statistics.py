@@ -6,7 +6,7 @@ import torch
 
 from vitvis.evaluate.bootstrap import interval, resampled_means
 from vitvis.evaluate.hits import HitTable
-from vitvis.evaluate.metrics import RowScores, topk_hits
+from vitvis.evaluate.scores import score_rows, sort_rows, topk_hits
 from vitvis.evaluate.statistics import accuracy_rows, box_size_rows, class_rows, difference_rows
 
 
@@ -27,20 +27,19 @@ def test_positions_are_scored_one_by_one():
     logits, labels = torch.randn(4, 6, 9), torch.arange(4)
     hits = topk_hits(logits, labels, 1)
     assert (hits == (logits.argmax(-1) == labels[:, None])).all()
-    scores = RowScores()
-    scores.update(torch.arange(4), torch.zeros(4), labels, torch.ones(4), logits)
-    rows, positions = scores.compute()
-    assert torch.allclose(rows[:, 4], hits.mean(1)) and torch.equal(positions[:, 1:7], hits)
+    rows, positions = score_rows(torch.arange(4), torch.zeros(4), labels, torch.ones(4), logits)
+    assert torch.allclose(rows[:, 4].float(), hits.mean(1)) and torch.equal(positions[:, 1:7].float(), hits)
 
 
 def test_rows_come_in_order_whatever_the_order_of_batches():
     logits, labels = torch.randn(10, 5), torch.randint(0, 5, (10,))
     results = []
     for order in (torch.arange(10), torch.randperm(10)):
-        scores = RowScores()
-        for part in order.split(3):
-            scores.update(part, part % 2, labels[part], torch.ones(len(part)), logits[part])
-        results.append(scores.compute()[0])
+        parts = [
+            score_rows(part, part % 2, labels[part], torch.ones(len(part)), logits[part]) for part in order.split(3)
+        ]
+        results.append(sort_rows([rows for rows, _ in parts], 7, 2))
+        assert sort_rows([positions for _, positions in parts], 1, 1).shape == (0, 1)
     assert torch.equal(*results)
 
 

@@ -16,7 +16,7 @@ def test_help_names_the_data_and_needs_no_torch(root: Path) -> None:
     code = "import sys\nfrom vitvis import search\nsearch.COMMAND.main(['--help'])\nassert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
-    assert "imagefolder:PATH" in done.stdout
+    assert "kinds: imagefolder (a folder a class)" in done.stdout
 
 
 def test_without_data_one_line_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +60,7 @@ def _wrong(tmp_path: Path, name: str) -> str:
     elif name == "cut":
         (folder / "a.parquet").write_bytes(b"PAR1 and no more")
     elif name == "prefix":
-        return "hfdss/imagenet"
+        return "hfdss:imagenet"
     return f"parquet:{folder / 'a.parquet'}"
 
 
@@ -69,7 +69,7 @@ def _wrong(tmp_path: Path, name: str) -> str:
     [("empty", "holds no images"), ("flat", "data=folder:PATH takes them"), ("file", "is a file; give the folder"),
      ("no image column", "no column holds image bytes (there are: label)"), ("no rows", "holds no rows"),
      ("no parquet", "holds no .parquet files"), ("cut", "can't be read as Parquet"),
-     ("missing", "no such file"), ("prefix", "did you mean 'hfds/'?")],
+     ("missing", "no such file"), ("prefix", "did you mean 'hfds'?")],
 )  # fmt: skip
 def test_wrong_data_is_one_line_and_leaves_nothing(
     tmp_path: Path, name: str, says: str, capsys: pytest.CaptureFixture[str]
@@ -111,7 +111,7 @@ def test_full_disk_is_one_line_and_the_same_command_goes_on(
     import numpy as np
     from PIL import Image
 
-    from vitvis.search import checkpoint
+    from vitvis.data import parts
 
     def full(*args: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -123,7 +123,7 @@ def test_full_disk_is_one_line_and_the_same_command_goes_on(
     argv = [f"data=folder:{photos}", f"out={out}", *TINY]
     with monkeypatch.context() as patch:
         if where == "checkpoint":
-            patch.setattr(checkpoint._Writer, "_put", full)
+            patch.setattr(parts._Writer, "_put", full)
         else:
             patch.setattr(np, "save", full)
         assert run_main(search.main, argv) == 2

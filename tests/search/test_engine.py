@@ -18,10 +18,10 @@ from PIL import Image
 
 from vitvis.backbones import Backbone, Tap
 from vitvis.config.core import merge
-from vitvis.data.sources import open_source
+from vitvis.data.kinds import open_source
+from vitvis.data.loader import ModelView, make_loader
 from vitvis.errors import VitvisError
 from vitvis.search import engine, read_search
-from vitvis.search.loading import make_loader
 from vitvis.search.module import ExemplarSearch
 from vitvis.search.settings import SearchSettings
 
@@ -94,8 +94,8 @@ def test_records_equal_a_slow_search_of_everything(photos: Path, reference: Path
     backbone, source = tiny_backbone(), open_source(f"imagefolder:{photos}")
     rows, indices = [], []
     with torch.no_grad(), Tap(backbone, ["blocks.2.mlp"]) as tap:
-        for batch in make_loader(source, backbone.transform(), batch_size=1):
-            if len(batch.items):
+        for batch in make_loader(source, ModelView(backbone.transform()), batch_size=1):
+            if len(batch):
                 rows.append(tap(batch.images)["blocks.2.mlp"][0, 1:])  # all patches, without CLS
                 indices.append(int(batch.indices[0]))
     patches = torch.stack(rows)
@@ -143,13 +143,14 @@ def test_killed_search_goes_on_where_it_was(
     again: list[Any] = []
     monkeypatch.setattr(ExemplarSearch, "predict_step", lambda self, b, i: (again.append(b), step(self, b, i))[1])
     _same(engine.search(settings), reference)
-    assert sum(batch.consumed for batch in again) == IMAGES - 16  # 5 batches of 4 were done, 16 images were safe
+    assert sum(batch.size for batch in again) == IMAGES - 16  # 5 batches of 4 were done, 16 images were safe
     assert not (tmp_path / "out" / "state").exists()
 
 
 KILLED = """
 import os, signal, sys
-from vitvis.search import checkpoint, engine
+from vitvis.data import parts
+from vitvis.search import engine
 from vitvis.runs import RunFolder
 from tests.search.test_engine import tiny_backbone
 from vitvis.config.core import merge
@@ -158,7 +159,7 @@ from vitvis.search.settings import SearchSettings
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)  # no finally, no atexit: as a power cut
 
-saved, save = [], checkpoint.torch.save
+saved, save = [], parts.torch.save
 def half(packed, file):  # the third checkpoint breaks off in the middle of its bytes
     saved.append(1)
     if len(saved) < 3:
@@ -168,7 +169,7 @@ def half(packed, file):  # the third checkpoint breaks off in the middle of its 
     die()
 
 if sys.argv[1] == "checkpoint":
-    checkpoint.torch.save = half
+    parts.torch.save = half
 else:
     write = RunFolder.write_shard
     RunFolder.write_shard = lambda self, name, records: (write(self, name, records), die())
@@ -217,10 +218,10 @@ def test_huge_image_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1500)
     for name, side in (("a", 36), ("b", 45), ("c", 60)):  # 1296 pixels; more than allowed; more than twice that
         Image.new("RGB", (side, side), "red").save(tmp_path / f"{name}.png")
-    loader = make_loader(open_source(f"folder:{tmp_path}"), tiny_backbone().transform(), batch_size=3)
+    loader = make_loader(open_source(f"folder:{tmp_path}"), ModelView(tiny_backbone().transform()), batch_size=3)
     batch = next(iter(loader))
-    assert [item.key for item in batch.items] == ["a.png"]
-    assert [sample.reason.split(":")[0] for sample in batch.broken] == ["too large", "too large"]
+    assert [entry.key for entry in batch.entries] == ["a.png"]
+    assert [reason.split(":")[0] for _, _, reason in batch.skipped] == ["too large", "too large"]
 
 
 def test_damaged_part_of_a_parquet_file_is_skipped(tmp_path: Path) -> None:
@@ -239,11 +240,11 @@ def test_damaged_part_of_a_parquet_file_is_skipped(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
     path.write_bytes(data)
-    loader = make_loader(open_source(f"parquet:{path}"), tiny_backbone().transform(), batch_size=6)
+    loader = make_loader(open_source(f"parquet:{path}"), ModelView(tiny_backbone().transform()), batch_size=6)
     batch = next(iter(loader))
-    assert batch.indices.tolist() == [0, 1, 4, 5] and batch.consumed == 6
-    assert [sample.item.key for sample in batch.broken] == ["row 2", "row 3"]
-    assert all("row group 1 can't be read" in sample.reason for sample in batch.broken)
+    assert batch.indices.tolist() == [0, 1, 4, 5] and batch.size == 6
+    assert [key for _, key, _ in batch.skipped] == ["row 2", "row 3"]
+    assert all("row group 1 can't be read" in reason for _, _, reason in batch.skipped)
 
 
 def test_units_that_look_at_background_are_listed(photos: Path, tmp_path: Path) -> None:
@@ -255,8 +256,8 @@ def test_units_that_look_at_background_are_listed(photos: Path, tmp_path: Path) 
     backbone, source = tiny_backbone(), open_source(f"imagefolder:{photos}")
     inside, outside = [], []
     with torch.no_grad(), Tap(backbone, ["blocks.0.mlp"]) as tap:
-        for batch in make_loader(source, backbone.transform(), batch_size=1):
-            if len(batch.items) and int(Path(batch.items[0].key).stem) % 2 == 0:
+        for batch in make_loader(source, ModelView(backbone.transform()), batch_size=1):
+            if len(batch) and int(Path(batch.entries[0].key).stem) % 2 == 0:
                 grid = tap(batch.images)["blocks.0.mlp"][0, 1:].unflatten(0, (4, 4))
                 inside.append(grid[:, :2].mean((0, 1)))
                 outside.append(grid[:, 2:].mean((0, 1)))
@@ -293,8 +294,8 @@ def test_views_show_every_unit_that_was_asked_for(photos: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("data", "says"),
-    [("", "give one of imagefolder"), ("folder:nowhere", "no such folder"), ("foldr:x", "did you mean 'folder'"),
-     ("parquet:none.parquet", "no such file")],
+    [("", "give data=KIND:PATH, one of imagefolder"), ("folder:nowhere", "no such folder"),
+     ("foldr:x", "did you mean 'folder'"), ("parquet:none.parquet", "no such file")],
 )  # fmt: skip
 def test_missing_data_is_one_line_that_says_what_to_give(data: str, says: str) -> None:
     with pytest.raises(VitvisError, match=says) as error:

@@ -7,22 +7,42 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitvis.data.sample import draw_deciles, keyed_hash, no_sample
 from vitvis.search import statistics
+from vitvis.search.sample import draw_deciles, keyed_hash, no_sample
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 2**31), st.sampled_from([0.0, 1e4, -1e4]))
 def test_moments_of_parts_are_the_moments_of_all(parts: list[int], seed: int, shift: float) -> None:
     values = torch.from_numpy(np.random.default_rng(seed).normal(shift, 1, (sum(parts), 3)).astype(np.float32))
-    running = statistics.no_moments(3)
+    running, backwards = statistics.no_moments(3), statistics.no_moments(3)
     for part in values.split(parts):
-        running = statistics.combine(running, statistics.moments_of(part))
+        running = running.add(part)
+        backwards = statistics.no_moments(3).add(part).merge(backwards)
+    assert torch.equal(running.total, backwards.total) and torch.equal(running.squares, backwards.squares)
     wide = values.double().numpy()
     assert running.count == len(wide)
     np.testing.assert_allclose(running.mean, wide.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(running.std, wide.std(0), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(running.std, wide.std(0), rtol=1e-9, atol=1e-9)
     assert running.positive.tolist() == (wide > 0).sum(0).tolist()
+
+
+def test_sums_are_exact_from_the_smallest_to_the_largest_activation() -> None:
+    """Against Python's whole numbers and fractions: nothing is rounded before the end."""
+    from fractions import Fraction
+
+    values = [1e38, -3.5e-20, 1.0, 2.0**-60, -1e38, 7.25, -1e-3]
+    total = statistics.zero_sum(1)
+    for value in values:
+        statistics.add_exactly(total, torch.tensor([value], dtype=torch.float64))
+    assert float(statistics.sums_of(total)) == float(sum(map(Fraction, values)))
+
+
+def test_a_unit_that_does_not_vary_has_no_spread() -> None:
+    running = statistics.no_moments(2)
+    for count in (7, 32, 5):
+        running = running.add(torch.tensor([[0.1, -1234.567]]).expand(count, 2))
+    assert running.std.tolist() == [0.0, 0.0] and running.mean.tolist() == torch.tensor([0.1, -1234.567]).tolist()
 
 
 def test_bins_are_those_of_a_search_in_the_edges() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,16 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from vitvis.data.labelled import UnusableImage
+from vitvis.data.classes import parse_label
+from vitvis.data.decode import open_picture
+from vitvis.data.photo import UnusableImage
 
 __all__ = ["Annotation", "Box", "boxes_mask", "is_degenerate", "parse_polygons", "parse_voc", "polygon_mask"]
+
+
+#: Modes whose one channel is the mask.
+_PLAIN = ("P", "L", "1", "I;16", "I", "F")
+_ENCODING = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"'][^>]*\?>")
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,7 @@ def parse_voc(text: str | bytes) -> Annotation:
     Raises:
         UnusableImage: it is no XML, or a box lacks a side.
     """
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise UnusableImage(f"annotation is no XML ({error})") from None
+    root = _parse_xml(text)
     boxes = []
     for item in root.iter("object"):
         corner = item.find("bndbox")
@@ -58,6 +63,22 @@ def parse_voc(text: str | bytes) -> Annotation:
     size = root.find("size")
     width, height = (_positive(size.findtext(tag) if size is not None else None) for tag in ("width", "height"))
     return Annotation(width, height, tuple(boxes))
+
+
+def _parse_xml(text: str | bytes) -> ElementTree.Element:
+    """Parse XML in any encoding that Python knows; expat takes few of several bytes a letter."""
+    try:
+        return ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise UnusableImage(f"annotation is no XML ({error})") from None
+    except (ValueError, LookupError) as error:
+        named = _ENCODING.match(text) if isinstance(text, bytes) else None
+        if named is None or not isinstance(text, bytes):
+            raise UnusableImage(f"annotation is no XML ({error})") from None
+    try:
+        return ElementTree.fromstring(text[named.end() :].decode(named[1].decode()))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise UnusableImage(f"annotation can't be read ({error})") from None
 
 
 def is_degenerate(box: Box, *, one_pixel: bool = False) -> bool:
@@ -119,9 +140,13 @@ def parse_polygons(text: str) -> list[tuple[int, np.ndarray]]:
         if not words:
             continue
         try:
-            label, values = int(float(words[0])), [float(word) for word in words[1:]]
+            values = [float(word) for word in words[1:]]
         except ValueError:
             raise UnusableImage(f"polygon file: line {number} holds more than numbers") from None
+        try:
+            label = parse_label(words[0])
+        except UnusableImage as reason:
+            raise UnusableImage(f"polygon file: line {number}: {reason}") from None
         if len(values) == 4:
             x, y, w, h = values
             values = [x - w / 2, y - h / 2, x + w / 2, y - h / 2, x + w / 2, y + h / 2, x - w / 2, y + h / 2]
@@ -152,17 +177,20 @@ def polygon_mask(polygons: Sequence[np.ndarray], size: tuple[int, int]) -> np.nd
 
 def read_mask(path: Path) -> np.ndarray:
     """Read a mask file: PNG (anything not 0 in any channel but alpha) or NumPy array; bool `[height, width]`."""
-    from PIL import Image
-
-    try:
-        if path.suffix == ".npy":
-            mask = np.load(path)
-        else:
-            with Image.open(path) as picture:
-                mask = np.asarray(picture if picture.mode in ("P", "L", "1", "I;16", "I") else picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UnusableImage(f"mask can't be read ({error})") from None
-    return mask.astype(bool) if mask.ndim == 2 else mask.any(axis=2)
+    if path.suffix == ".npy":
+        try:
+            mask = np.asarray(np.load(path, mmap_mode="r"))  # mapped, so that its head can't ask for more than the file
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            raise UnusableImage(f"mask can't be read ({error})") from None
+        if mask.ndim not in (2, 3) or not mask.size:
+            raise UnusableImage(f"mask can't be read (an array of shape {mask.shape})")
+    else:
+        try:
+            picture = open_picture(path)
+            mask = np.asarray(picture if picture.mode in _PLAIN else picture.convert("RGB"))
+        except (UnusableImage, OSError, ValueError) as error:
+            raise UnusableImage(f"mask can't be read ({error})") from None
+    return np.asarray(mask.astype(bool) if mask.ndim == 2 else mask.any(axis=2))
 
 
 def fit_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vitvis.bundled import BUNDLED, class_ids
-from vitvis.data.labelled import Source
-from vitvis.data.layouts.files import read_words
+from vitvis.data.classes import is_wordnet, read_words
+from vitvis.data.source import Source
 from vitvis.errors import VitvisError
 
 if TYPE_CHECKING:
@@ -58,27 +59,28 @@ def make_label_map(backbone: Backbone, source: Source, labels: str = "auto") -> 
     Raises:
         VitvisError: the classes can't be matched.
     """
-    outputs, classes = backbone.num_classes, len(source.class_names)
+    outputs, classes = backbone.num_classes, len(source.classes)
     if outputs == 0:
         raise VitvisError(f"model {backbone.name}: has no classifier (0 classes), so there is no accuracy to measure")
     if labels not in ("auto", "same"):
         return _read_map(Path(labels), outputs, classes)
     if labels == "same" or outputs == classes:
-        highest = max(entry.label for entry in source.entries)
+        highest = int(source.labels.max(initial=-1))
         if highest >= outputs:
             raise VitvisError(f"model {backbone.name}: has {outputs} classes, but the data has a label {highest}")
         return _merge(source, outputs)
     ids = output_ids(backbone)
-    if ids is None or source.class_ids is None:
+    own = source.classes.ids
+    if ids is None or own is None:
         raise VitvisError(
             f"model {backbone.name}: has {outputs} classes and the data {classes}, and no WordNet ids tell"
             " which is which; give labels=FILE with lines of 'class output'"
         )
-    label_of = {wnid: label for label, wnid in enumerate(source.class_ids)}
-    groups = tuple(label_of.get(source.merged.get(wnid, wnid), -1) for wnid in ids)
-    missing = {entry.label for entry in source.entries} - set(groups)
+    label_of = {wnid: label for label, wnid in enumerate(own)}
+    groups = tuple(label_of.get(source.classes.merged.get(wnid, wnid), -1) for wnid in ids)
+    missing = set(np.unique(source.labels[source.labels >= 0]).tolist()) - set(groups)
     if missing:
-        names = ", ".join(source.class_ids[label] for label in sorted(missing)[:3])
+        names = ", ".join(own[label] for label in sorted(missing)[:3])
         raise VitvisError(
             f"model {backbone.name}: can't name {len(missing)} classes of the data ({names}...);"
             " choose a model trained on them or give labels=FILE"
@@ -88,10 +90,11 @@ def make_label_map(backbone: Backbone, source: Source, labels: str = "auto") -> 
 
 def _merge(source: Source, outputs: int) -> LabelMap:
     """Return the map of a model that has the data's own classes: label by label, but for classes the data merges."""
-    if not source.merged or source.class_ids is None:
+    classes = source.classes
+    if not classes.merged or classes.ids is None:
         return LabelMap(None, outputs)
-    label_of = {wnid: label for label, wnid in enumerate(source.class_ids)}
-    counts_as = {label_of[old]: label_of[new] for old, new in source.merged.items()}
+    label_of = {wnid: label for label, wnid in enumerate(classes.ids)}
+    counts_as = {label_of[old]: label_of[new] for old, new in classes.merged.items()}
     return LabelMap(tuple(counts_as.get(label, label) for label in range(outputs)), outputs)
 
 
@@ -102,13 +105,14 @@ def output_ids(backbone: Backbone) -> Sequence[str] | None:
     if backbone.name in BUNDLED:
         return class_ids(backbone.name)
     names = backbone.class_names
-    if names and all(name[:1] == "n" and name[1:].isdigit() for name in names):
+    if names and all(map(is_wordnet, names)):
         return names
     subset = infer_imagenet_subset({"num_classes": backbone.num_classes})
     return ImageNetInfo(subset).label_names() if subset else None
 
 
 def _read_map(path: Path, outputs: int, classes: int) -> LabelMap:
+    path = path.expanduser()
     if not path.is_file():
         raise VitvisError(f"labels={path}: no such file (labels: auto, same, or a file)")
     try:
@@ -116,7 +120,7 @@ def _read_map(path: Path, outputs: int, classes: int) -> LabelMap:
             pairs = [(int(output), int(label)) for output, label in json.loads(path.read_text()).items()]
         else:
             pairs = [(int(output), int(row[0])) for row in read_words(path) for output in row[1:]]
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError, OSError) as error:
         raise VitvisError(f"labels={path}: can't be read ({error})") from None
     rest = any(label == -1 for _, label in pairs)
     groups = [-1] * outputs

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import shutil
+from collections import Counter
 from typing import Any
 
+import numpy as np
 from pytorch_lightning import Trainer
 
 from vitvis.backbones import Backbone, load_backbone
 from vitvis.config.core import to_container
-from vitvis.data.labelled import Source
+from vitvis.data.kinds import open_source
 from vitvis.data.labels import make_label_map
-from vitvis.data.layouts import KINDS, open_source
+from vitvis.data.parts import FOLDER as PARTS
+from vitvis.data.passes import core_count, make_trainer, run_pass
+from vitvis.data.photo import UnusableImage
+from vitvis.data.source import Source
 from vitvis.errors import VitvisError
-from vitvis.evaluate.datamodule import EvaluationDataModule, mean_colour
-from vitvis.evaluate.dataset import VariantPlan
 from vitvis.evaluate.masking import check_fills
-from vitvis.evaluate.module import Contender, EvaluationModule, transform_key
-from vitvis.evaluate.partial import Partial
+from vitvis.evaluate.module import Contender, EvaluationPass, transform_key
 from vitvis.evaluate.predictions import Predictions, decode_predictions, encode_predictions, predictions_path
 from vitvis.evaluate.probes import LowpassProbe, MasksProbe, Probe, TokensProbe
 from vitvis.evaluate.probes.tokens import token_grid
 from vitvis.evaluate.report import clean, to_csv, to_markdown
 from vitvis.evaluate.results import make_charts, make_results
 from vitvis.evaluate.settings import EvaluateSettings
-from vitvis.evaluate.trainer import make_trainer
+from vitvis.evaluate.variants import VariantPlan
 from vitvis.runs import RunFolder, digest
 
 __all__ = ["evaluate"]
@@ -46,22 +47,18 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
     Raises:
         VitvisError: no data, a model or a path that is not there, classes that do not match, NaN logits.
     """
-    if not settings.data:
-        raise VitvisError(f"give data=KIND:PATH, such as data=imagenet:/data/ILSVRC (kinds: {', '.join(KINDS)})")
     check_settings(settings)
-    source = open_source(settings.data, settings.split, settings.label_file)
-    if source.variants is not None and settings.probe != "masks":  # other probes ask about images as they are
-        first = source.variants[0]
-        source.entries = [entry for entry in source.entries if entry.variant == first]
+    source = open_source(settings.data, split=settings.split, label_file=settings.label_file, regions=settings.regions)
+    photos = choose_photos(settings, source)
     contenders = load_contenders(settings, source)
     plan = make_plan(settings, source)
     probe = make_probe(settings, plan)
     for contender in contenders:
         probe.check(contender.backbone)
-    identity = make_identity(settings, source, plan)
+    identity = make_identity(settings, source, photos, plan)
     out = settings.out or f"out/evaluate-{settings.probe}-{digest(identity, 8)}"
     trainer = make_trainer(settings.trainer)
-    primary = trainer.global_rank == 0
+    primary = trainer.is_global_zero
     resolved, whole = to_container(settings), {"evaluate": identity}
     with RunFolder.open(out, kind="evaluate", settings=resolved, identity=whole, primary=primary) as folder:
         prints = {contender.name: {**identity, **fingerprint(contender, settings)} for contender in contenders}
@@ -72,7 +69,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
                 known[contender.name] = found
         missing = [contender for contender in contenders if contender.name not in known]
         if missing:
-            known |= measure(settings, trainer, missing, source, plan, probe, folder, prints)
+            known |= measure(settings, trainer, missing, source, photos, plan, probe, folder, prints)
         if not primary:
             return None
         predictions = {contender.name: known[contender.name] for contender in contenders}
@@ -92,6 +89,34 @@ def check_settings(settings: EvaluateSettings) -> None:
         raise VitvisError("variants=[]: give at least one of full, foreground, background")
     if settings.probe == "lowpass" and not settings.radii:
         raise VitvisError("radii=[]: give at least one cut-off, in cycles per image, such as radii=[4,8,16]")
+
+
+def choose_photos(settings: EvaluateSettings, source: Source) -> np.ndarray:
+    """Return the dataset indices of the photos to measure, ascending: all usable ones, or `limit` drawn by seed.
+
+    Raises:
+        VitvisError: there is none, or what is asked for needs what the data lacks.
+    """
+    if not source.random_access:
+        raise VitvisError(
+            f"{source.spec}: is a stream; vitvis.evaluate needs any photo at any time (hfds, parquet, ...)"
+        )
+    masked = settings.probe == "masks" and set(settings.variants) != {"full"}
+    if masked and not source.has_objects and source.variants is None:
+        raise VitvisError(
+            f"{source.spec}: has no boxes or masks, which foreground and background need;"
+            " give regions=polygons:FOLDER or masks:FOLDER, or variants=full"
+        )
+    photos = source.measurable
+    if source.variants is not None and settings.probe != "masks":  # other probes ask about images as they are
+        photos = np.array([index for index in photos if source.entry(index).variant == source.variants[0]], np.int64)
+    if not len(photos):
+        reasons = Counter(source.faults.values()).most_common(1)
+        why = source.unlabelled or (reasons[0][0] if reasons else "none has a class")
+        raise VitvisError(f"{source.spec}: none of {source.length} photos can be measured ({why})")
+    if settings.limit is not None and settings.limit < len(photos):
+        photos = np.sort(photos[np.random.default_rng(settings.seed).permutation(len(photos))[: settings.limit]])
+    return photos
 
 
 def load_contenders(settings: EvaluateSettings, source: Source) -> list[Contender]:
@@ -122,14 +147,28 @@ def make_plan(settings: EvaluateSettings, source: Source) -> VariantPlan:
     """Say what is made of each image."""
     own = source.variants
     if own is not None:
-        return VariantPlan(tuple(own), own=True, seed=settings.seed)
+        return VariantPlan(tuple(own), own=True, seed=settings.seed, objects=False)
     if settings.probe != "masks":
-        return VariantPlan(("full",), (), seed=settings.seed)
+        return VariantPlan(("full",), (), seed=settings.seed, objects=source.has_objects)
     if not settings.fill and set(settings.variants) != {"full"}:
         raise VitvisError("fill=[]: give at least one fill, such as fill=black")
     check_fills(settings.fill)
-    mean = mean_colour(source) if "mean" in settings.fill else (0.5, 0.5, 0.5)
-    return VariantPlan(tuple(settings.variants), tuple(dict.fromkeys(settings.fill)), mean, settings.seed)
+    mean = mean_colour(source, source.measurable) if "mean" in settings.fill else (0.5, 0.5, 0.5)
+    fills = tuple(dict.fromkeys(settings.fill))
+    return VariantPlan(tuple(settings.variants), fills, mean, settings.seed, objects=source.has_objects)
+
+
+def mean_colour(source: Source, photos: np.ndarray, count: int = 256) -> tuple[float, float, float]:
+    """Return the mean colour of the data in [0, 1], over up to so many of its photos, evenly spaced."""
+    colours = []
+    for place in np.unique(np.linspace(0, len(photos) - 1, min(count, len(photos))).astype(int)):
+        try:
+            image = source.read(int(photos[place]), objects=False).image
+        except UnusableImage:
+            continue
+        colours.append(np.asarray(image).reshape(-1, 3).mean(axis=0) / 255)
+    red, green, blue = np.mean(colours, axis=0) if colours else (0.5, 0.5, 0.5)
+    return float(red), float(green), float(blue)
 
 
 def make_probe(settings: EvaluateSettings, plan: VariantPlan) -> Probe:
@@ -139,12 +178,14 @@ def make_probe(settings: EvaluateSettings, plan: VariantPlan) -> Probe:
     return TokensProbe() if settings.probe == "tokens" else MasksProbe(plan)
 
 
-def make_identity(settings: EvaluateSettings, source: Source, plan: VariantPlan) -> dict[str, Any]:
+def make_identity(settings: EvaluateSettings, source: Source, photos: np.ndarray, plan: VariantPlan) -> dict[str, Any]:
     """Return all that decides the predictions of a model, but the model."""
-    listing = [[entry.key, entry.label, entry.variant] for entry in source.entries]
+    entries = (source.entry(int(index)) for index in photos)
+    listing = [[entry.index, entry.key, entry.label, entry.variant] for entry in entries]
     return {
         "data": str(settings.data),
         "split": settings.split,
+        "regions": settings.regions,
         "listing": digest(listing, 12),
         "limit": settings.limit,
         "probe": settings.probe,
@@ -172,45 +213,43 @@ def measure(
     trainer: Trainer,
     contenders: list[Contender],
     source: Source,
+    photos: np.ndarray,
     plan: VariantPlan,
     probe: Probe,
     folder: RunFolder,
     prints: dict[str, dict[str, Any]],
 ) -> dict[str, Predictions]:
-    """Ask models about all images, and keep what they said in the folder."""
-    transforms = {transform_key(contender.backbone): contender.backbone.transform() for contender in contenders}
-    data = EvaluationDataModule(
+    """Ask models about all photos, and keep what they said in the folder; returns it, on rank 0."""
+    module = EvaluationPass(
+        contenders,
+        probe,
         source,
         plan,
-        transforms,
+        folder.path,
+        digest([prints[contender.name] for contender in contenders], 16),
         batch_size=max(1, settings.batch_size // (1 if plan.own else len(plan.names))),
-        workers=settings.workers,
-        limit=settings.limit,
+        workers=max(0, min(core_count() - 1, 16)) if settings.workers is None else settings.workers,
+        indices=photos,
+        keep_seconds=KEEP_EVERY,
+        progress=settings.trainer.progress,
     )
-    module = EvaluationModule(contenders, probe, source)
-    parts = [prints[contender.name] for contender in contenders]
-    rank, world = trainer.global_rank, trainer.world_size
-    partial = Partial(folder.path, parts, rank=rank, world=world, every=KEEP_EVERY)
-    partial.restore(module, data)
-    trainer.callbacks.append(partial)  # type: ignore[attr-defined]
-    trainer.test(module, datamodule=data, verbose=False)
+    run_pass(trainer, module)
+    if not trainer.is_global_zero:
+        return {}
     made = {}
-    for contender, (rows, positions) in zip(contenders, module.results, strict=True):
+    for contender, (rows, positions) in zip(contenders, module.joined(), strict=True):
         grid = token_grid(contender.backbone) if settings.probe == "tokens" else (0, 0)
         made[contender.name] = Predictions.from_rows(rows, positions, probe.names(contender.backbone), grid)
-    if trainer.global_rank != 0:
-        return made
     if not any(len(item.entry) for item in made.values()):
-        reason = module.skipped[0][1] if module.skipped else "no images"
-        raise VitvisError(f"data={settings.data}: none of {len(data.indices)} images could be used (first: {reason})")
-    skipped = source.skipped + [(source.entries[index].key, reason) for index, reason in module.skipped]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("image", "reason"), *skipped])
-    folder.write_text("skipped.csv", text.getvalue())
+        reason = module.skipped[0][2] if module.skipped else "no images"
+        raise VitvisError(f"{source.spec}: none of {len(photos)} images could be used (first: {reason})")
+    listed = [(source.key(index), reason) for index, reason in sorted(source.faults.items())]
+    skipped = listed + [(key, reason) for _, key, reason in module.skipped]
+    folder.write_text("skipped.csv", to_csv(skipped, ("image", "reason")))
     folder.write_json("counts.json", dict(source.counts + module.counts))
     for name, item in made.items():
         folder.write_bytes(predictions_path(name), encode_predictions(item, source, prints[name]))
-    partial.discard()
+    shutil.rmtree(folder.path / PARTS, ignore_errors=True)
     return made
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitvis.data.labelled import Source
+from vitvis.data.source import Source
 from vitvis.evaluate.predictions import Predictions
 
 __all__ = ["METRICS", "HitTable", "make_hit_table"]
@@ -50,15 +50,14 @@ def make_hit_table(predictions: dict[str, Predictions], source: Source) -> HitTa
     Images of the same `pair` share a row. Where several images of one variant do (a foreground on many backgrounds),
     each further one gets a row of its own, so that no image is lost.
     """
-    numbers = _pair_numbers(source)
-    used = np.unique(np.concatenate([numbers[item.entry] for item in predictions.values()] or [np.empty(0, int)]))
-    place = np.full(int(numbers.max(initial=-1)) + 1, -1)
-    place[used] = np.arange(len(used))
+    photos = np.unique(np.concatenate([item.entry for item in predictions.values()] or [np.empty(0, np.int64)]))
+    numbers = _pair_numbers(source, photos)
+    used = np.unique(numbers)
     hits: dict[tuple[str, str, str], np.ndarray] = {}
     label = np.full(len(used), -1)
     share = np.full(len(used), np.nan)
     for model, item in predictions.items():
-        rows = place[numbers[item.entry]]
+        rows = np.searchsorted(used, numbers[np.searchsorted(photos, item.entry)])
         label[rows] = item.label
         known = ~np.isnan(item.share)
         share[rows[known]] = item.share[known]
@@ -72,14 +71,15 @@ def make_hit_table(predictions: dict[str, Predictions], source: Source) -> HitTa
     return HitTable(hits, label, share, list(predictions), variants)
 
 
-def _pair_numbers(source: Source) -> np.ndarray:
-    """Return the row of each entry `[entries]`."""
+def _pair_numbers(source: Source, photos: np.ndarray) -> np.ndarray:
+    """Return the row of each photo `[photos]`."""
     seen: dict[tuple[str | None, str], int] = {}
     rows: dict[tuple[str, int], int] = {}
-    numbers = np.empty(len(source.entries), dtype=np.int64)
-    for index, entry in enumerate(source.entries):
-        pair = entry.pair or entry.key
+    numbers = np.empty(len(photos), dtype=np.int64)
+    for place, index in enumerate(photos):
+        entry = source.entry(int(index))
+        pair = entry.pair or f"{index}"
         repeat = seen.get((entry.variant, pair), 0)
         seen[entry.variant, pair] = repeat + 1
-        numbers[index] = rows.setdefault((pair, repeat), len(rows))
+        numbers[place] = rows.setdefault((pair, repeat), len(rows))
     return numbers

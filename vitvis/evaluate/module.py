@@ -1,25 +1,27 @@
-"""All models look at every batch."""
+"""The evaluation as a pass over data: all models look at every batch."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from vitvis.backbones import Backbone
-from vitvis.data.labelled import Source
 from vitvis.data.labels import LabelMap
+from vitvis.data.loader import Batch, from_bytes
+from vitvis.data.passes import PhotoPass
+from vitvis.data.source import Source
 from vitvis.errors import VitvisError
-from vitvis.evaluate.dataset import Batch, from_bytes
-from vitvis.evaluate.metrics import RowScores
 from vitvis.evaluate.probes.base import Probe
+from vitvis.evaluate.scores import COLUMNS, score_rows, sort_rows
+from vitvis.evaluate.variants import VariantPlan, VariantView
 
-__all__ = ["Contender", "EvaluationModule", "transform_key"]
+__all__ = ["Contender", "EvaluationPass", "transform_key"]
 
 
 @dataclass(frozen=True)
@@ -37,56 +39,75 @@ def transform_key(backbone: Backbone) -> str:
     return f"{backbone.image_size[0]}x{backbone.image_size[1]} {settings}"
 
 
-class EvaluationModule(LightningModule):
+class EvaluationPass(PhotoPass):
     """Scores every model on every batch.
 
     Args:
         contenders: The models.
         probe: What is asked of them.
-        source: The data, to name an image in an error.
+        source: The photos.
+        plan: What is made of them.
+        out: The run folder.
+        belongs: Names models, data and settings.
+        options: Of `PhotoPass`.
+
+    Attributes:
+        rows: For each model, score rows of batches (`scores.score_rows`).
+        positions: Likewise scores of single positions.
     """
 
-    def __init__(self, contenders: Sequence[Contender], probe: Probe, source: Source) -> None:
-        super().__init__()
-        self.contenders, self.probe, self.source = list(contenders), probe, source
+    def __init__(self, contenders: Sequence[Contender], probe: Probe, source: Source, plan: VariantPlan, out: Path,
+                 belongs: str, **options: Any) -> None:  # fmt: skip
+        transforms = {transform_key(contender.backbone): contender.backbone.transform() for contender in contenders}
+        super().__init__(source, VariantView(plan, transforms), out, belongs, objects=source.has_objects, **options)
+        self.contenders, self.probe = list(contenders), probe
         self.backbones = nn.ModuleList([contender.backbone for contender in contenders])
-        self.scores = nn.ModuleList([RowScores() for _ in contenders])
-        self.skipped: list[tuple[int, str]] = []
-        self.counts: Counter[str] = Counter()
-        self.images = 0  # of this rank, so far
 
-    def on_test_epoch_start(self) -> None:
-        """Make sure that a rank without images can take part when scores are joined."""
-        for scores in self.scores:
-            scores.open()  # type: ignore[operator]
+    def start(self, device: torch.device) -> None:
+        """Begin without scores."""
+        self.rows: list[list[Tensor]] = [[] for _ in self.contenders]
+        self.positions: list[list[Tensor]] = [[] for _ in self.contenders]
 
-    def test_step(self, batch: Batch, batch_index: int) -> None:
+    def look(self, batch: Batch) -> None:
         """Ask all models about one batch."""
-        self.skipped += batch.skipped
-        self.counts.update(batch.counts)
-        self.images += len(torch.unique(batch.index)) + len(batch.skipped)
-        if not len(batch):
-            return
-        floats = {key: from_bytes(images) for key, images in batch.images.items()}
-        for contender, scores in zip(self.contenders, self.scores, strict=True):
-            images = floats[transform_key(contender.backbone)]
-            for outcome in self.probe.run(contender.backbone, images, batch.variant):
+        tensors = batch.tensors
+        images = {key: from_bytes(value) for key, value in tensors.items() if key.startswith("images/")}
+        for place, contender in enumerate(self.contenders):
+            own = images[f"images/{transform_key(contender.backbone)}"]
+            for outcome in self.probe.run(contender.backbone, own, tensors["variant"]):
                 logits = self._checked(contender, outcome.logits, batch)
                 flat = contender.labels.reduce(logits.reshape(-1, logits.shape[-1]))
                 logits = flat.reshape(*logits.shape[:-1], flat.shape[-1])
-                scores.update(batch.index, outcome.variant, batch.label, batch.share, logits)  # type: ignore[operator]
+                rows, positions = score_rows(
+                    tensors["index"], outcome.variant, tensors["label"], tensors["share"], logits
+                )
+                self.rows[place].append(rows)
+                self.positions[place].append(positions)
 
-    def on_test_epoch_end(self) -> None:
-        """Join the skipped images of all ranks; scores are joined by `results`."""
-        if self.trainer.world_size > 1:
-            gathered: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(gathered, (self.skipped, self.counts))
-            self.skipped = sorted({item for skipped, _ in gathered for item in skipped})
-            self.counts = sum((counts for _, counts in gathered), Counter())
+    def pack(self) -> dict[str, Any]:
+        """Return the scores so far."""
+        return {
+            "rows": [sort_rows(parts, len(COLUMNS), 2) for parts in self.rows],
+            "positions": [sort_rows(parts, 1, 1) for parts in self.positions],
+        }
 
-    def on_test_end(self) -> None:
-        """Join the scores of all ranks while they still talk to each other."""
-        self.results = [tuple(part.numpy() for part in scores.compute()) for scores in self.scores]  # type: ignore[operator]
+    def unpack(self, found: Mapping[str, Any], device: torch.device) -> None:
+        """Take scores up."""
+        self.rows = [[rows] for rows in found["rows"]]
+        self.positions = [[positions] for positions in found["positions"]]
+
+    def joined(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return, for each model, the rows and positions of all processes; `skipped` and `counts` are theirs, too."""
+        rows: list[list[Tensor]] = [[] for _ in self.contenders]
+        positions: list[list[Tensor]] = [[] for _ in self.contenders]
+        for _ in self.join():
+            for place in range(len(self.contenders)):
+                rows[place] += self.rows[place]
+                positions[place] += self.positions[place]
+        return [
+            (sort_rows(one, len(COLUMNS), 2).numpy(), sort_rows(other, 1, 1).numpy())
+            for one, other in zip(rows, positions, strict=True)
+        ]
 
     def _checked(self, contender: Contender, logits: Any, batch: Batch) -> Tensor:
         if not isinstance(logits, Tensor) or logits.ndim < 2:
@@ -94,7 +115,7 @@ class EvaluationModule(LightningModule):
         logits = logits.float()
         bad = torch.isnan(logits).flatten(1).any(1)
         if bad.any():
-            entry = self.source.entries[int(batch.index[bad][0])]
+            entry = self.source.entry(int(batch.tensors["index"][bad][0]))
             raise VitvisError(
                 f"model {contender.name}: NaN logits for image {entry.key} ({int(bad.sum())} of {len(bad)} in its"
                 " batch); try trainer.precision=32-true, or other weights"

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vitvis.data.labelled import Source
+from vitvis.data.source import Source
 
 __all__ = ["Predictions", "decode_predictions", "encode_predictions", "predictions_path"]
 
@@ -46,7 +46,7 @@ class Predictions:
     def from_rows(
         cls, rows: np.ndarray, positions: np.ndarray, variants: Sequence[str], grid: tuple[int, int] = (0, 0)
     ) -> Predictions:
-        """Take the rows of `RowScores`."""
+        """Take rows and positions of `vitvis.evaluate.scores`."""
         entry, variant, label, prediction = (rows[:, column].astype(np.int64) for column in range(4))
         top1, top5, share = (rows[:, column].astype(np.float64) for column in range(4, 7))
         return cls(list(variants), entry, variant, label, prediction, top1, top5, share, positions, grid)
@@ -68,7 +68,7 @@ def encode_predictions(predictions: Predictions, source: Source, fingerprint: di
     names = np.asarray(predictions.variants, dtype=object)
     columns: dict[str, Any] = {
         "entry": predictions.entry,
-        "image": [source.entries[index].key for index in predictions.entry],
+        "image": [source.key(int(index)) for index in predictions.entry],
         "variant": names[predictions.variant] if len(predictions.variant) else [],
         "label": predictions.label,
         "prediction": predictions.prediction,

@@ -109,14 +109,15 @@ def _about(results: dict[str, Any]) -> list[str]:
     return lines
 
 
-def to_csv(rows: Sequence[Row]) -> str:
-    """Return rows as CSV, with a column for every key that any row has."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+def to_csv(rows: Sequence[Row] | Sequence[Sequence[Any]], columns: Sequence[str] | None = None) -> str:
+    """Return rows as CSV: mappings, a column for every key that any has, or sequences in the order of `columns`."""
+    if columns is None:
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        rows = [[row.get(key) for key in columns] for row in rows if isinstance(row, dict)]
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()})
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([round(value, 6) if isinstance(value, float) else value for value in row] for row in rows)
     return buffer.getvalue()
 
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from vitvis.data.labelled import Source
+from vitvis.data.source import Source
 from vitvis.evaluate.charts import bar_chart, lowpass_chart, tokens_chart
-from vitvis.evaluate.dataset import VariantPlan
 from vitvis.evaluate.hits import make_hit_table
 from vitvis.evaluate.module import Contender
 from vitvis.evaluate.predictions import Predictions
 from vitvis.evaluate.probes.tokens import NATURAL, SINGLE
 from vitvis.evaluate.settings import EvaluateSettings
 from vitvis.evaluate.statistics import accuracy_rows, box_size_rows, class_rows, difference_rows, gap_rows
+from vitvis.evaluate.variants import VariantPlan
 from vitvis.runs import RunFolder
 
 __all__ = ["make_charts", "make_results"]
@@ -46,7 +46,7 @@ def make_results(
         "rows": rows,
         "differences": difference_rows(table, **draws),
         "bg_gap": gap_rows(table, **draws),
-        "per_class": class_rows(table, source.class_names, **draws),
+        "per_class": class_rows(table, source.classes.names, **draws),
         "by_box_size": box_size_rows(table, (settings.box_sizes[0], settings.box_sizes[1]), **draws),
         "probes": {},
     }
@@ -128,10 +128,10 @@ def _about(
     listed = list(csv.reader(skipped.open(newline=""))) if skipped.is_file() else []
     return {
         "data": settings.data,
-        "split": settings.split,
+        "split": source.split or settings.split,
         "probe": settings.probe,
         "images": max(len(np.unique(item.entry)) for item in predictions.values()),
-        "classes": len(source.class_names),
+        "classes": len(source.classes.names),
         "skipped": max(0, len(listed) - 1),
         "counts": json.loads(counts.read_text()) if counts.is_file() else dict(source.counts),
         "fills": list(plan.fills),

@@ -59,7 +59,7 @@ COMMAND = Command(
         "python -m vitvis.evaluate models='[vit_base_patch16_224,resnet50]' data=imagenet:/data/ILSVRC "
         "fill='[black,mean]'",
         "python -m vitvis.evaluate models=resnet50 data=imagenet9:/data/bg_challenge labels=in_to_in9.json",
-        "python -m vitvis.evaluate data=photos.parquet probe=lowpass radii='[4,8,16,32]'",
+        "python -m vitvis.evaluate data=parquet:photos.parquet probe=lowpass radii='[4,8,16,32]'",
         "python -m vitvis.evaluate models=vit_base_patch16_224 data=imagenet:/data/ILSVRC probe=tokens",
     ),
 )

@@ -19,7 +19,8 @@ class EvaluateTrainerSettings:
     devices: Any = setting("auto", "devices on this machine: a number, a list of indices, or auto")
     num_nodes: int = setting(1, "machines", minimum=1)
     precision: str = setting("32-true", "arithmetic of the models", choices=("32-true", "bf16-mixed"))
-    progress: str = setting("auto", "auto: a bar on a terminal, nothing elsewhere", choices=("auto", "bar", "none"))
+    progress: str = setting("auto", "auto: one line that moves on a terminal, lines elsewhere",
+                            choices=("auto", "bar", "lines", "none"))  # fmt: skip
 
 
 @dataclass
@@ -46,10 +47,14 @@ class EvaluateSettings:
     crop_pct: float | None = setting(None, "share of the image that every model's crop keeps: 1 shows all of it, as "
                                      "ImageNet-9's own script does; each model's own when null",
                                      minimum=0.1, maximum=1)  # fmt: skip
-    data: str | None = setting(None, "KIND:PATH or PATH; kinds: imagenet, imagenet9, imagenet-s, parquet, folder",
-                               required="give data=KIND:PATH, such as data=imagenet:/data/ILSVRC (kinds: imagenet, "
-                               "imagenet9, imagenet-s, parquet, folder)")  # fmt: skip
-    split: str = setting("val", "part of the data: train, val, ...")
+    data: str | None = setting(None, "KIND:PATH; kinds: imagenet, imagenet9, imagenet-s, parquet, folder, imagefolder, "
+                               "hfds, torch, tar",
+                               required="data= says which photos to measure on; give data=KIND:PATH, such as "
+                               "data=imagenet:/data/ILSVRC (kinds: imagenet, imagenet9, imagenet-s, parquet, folder, "
+                               "imagefolder, hfds, torch, tar)")  # fmt: skip
+    split: str | None = setting(None, "part of the data: train, val, ...; val where there is one when null")
+    regions: str = setting("auto", "where objects are: auto (as the data has them), none, polygons:FOLDER, "
+                           "masks:FOLDER")  # fmt: skip
     label_file: str | None = setting(None, "labels of a flat imagenet split: lines of 'file wnid' or 'file label'")
     labels: str = setting("auto", "which output is which class: auto (same number, else WordNet ids), same, or a file "
                           "(lines of 'class output', or ImageNet-9's in_to_in9.json)")  # fmt: skip

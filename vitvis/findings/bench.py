@@ -22,7 +22,7 @@ from vitvis.search.settings import SearchSettings
 
 if TYPE_CHECKING:
     from vitvis.backbones import Backbone, Site
-    from vitvis.data.sources import Source
+    from vitvis.data.source import Source
     from vitvis.search import SearchRun
 
 __all__ = ["KINDS", "ROLES", "Bench", "spaced"]
@@ -161,12 +161,9 @@ class Bench:
     @cached_property
     def source(self) -> Source:
         """The photos, with their boxes where the data has some."""
-        from vitvis.data.regions import open_regions
-        from vitvis.data.sources import open_source
+        from vitvis.data.kinds import open_source
 
-        source = open_source(self.settings.data, limit=self.settings.limit)
-        source.regions = open_regions("auto", source)
-        return source
+        return open_source(self.settings.data, limit=self.settings.limit)
 
     def check(self) -> None:
         """Find mistakes in `data` before anything is made.
@@ -181,7 +178,7 @@ class Bench:
             raise VitvisError(
                 f"data={spec}: is a stream; findings need any photo at any time: parquet:FILE, imagefolder:PATH"
             )
-        if self.source.item(0).label is None:
+        if self.source.labels.max(initial=-1) < 0:
             raise VitvisError(
                 f"data={spec}: has no classes; give parquet:FILE with a column 'label', or imagefolder:PATH"
             )

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from vitvis.backbones import Site, Tap, Unit, parse_units, read_units
+from vitvis.data.loader import ModelView, make_loader
 from vitvis.findings.bench import ROLES, Bench
 from vitvis.findings.measures import box_share, following, gradient_energy, square_side
 from vitvis.search import SearchRun
-from vitvis.search.loading import make_loader
 
 __all__ = ["coarsest_stride", "covered_patches", "fields", "moved_maps", "on_grid", "view"]
 
@@ -73,11 +73,12 @@ def moved_maps(bench: Bench, role: str, records: Sequence[Record], photos: int =
     units = parse_units([record["address"] for record in records], backbone.sites)
     sites = [site for name in dict.fromkeys(unit.site for unit in units) if (site := backbone.site(name)).grid]
     length = bench.source.length or photos
+    view = ModelView(backbone.transform())
     chosen = sorted({int(place) for place in np.linspace(0, length - 1, min(photos, length))})
     stride = coarsest_stride(bench)
     values: dict[str, list[float]] = {unit.address: [] for unit in units}
     with torch.inference_mode(), Tap(backbone, sites) as tap:
-        for batch in make_loader(bench.source, backbone.transform(), batch_size=16, indices=chosen):
+        for batch in make_loader(bench.source, view, batch_size=16, indices=chosen, objects=False):
             images = batch.images.to(backbone.mean.device)
             plain = tap(images)
             for axis in (0, 1):
@@ -111,11 +112,11 @@ def _maps(units: Sequence[Unit], site: Site, activations: Tensor) -> np.ndarray:
 
 def covered_patches(bench: Bench, role: str, indices: Sequence[int]) -> dict[int, Tensor]:
     """Return the mask `[H, W]` of the object, as the model sees it, by dataset index; photos without are left out."""
-    if bench.source.regions is None:
+    if not bench.source.has_objects:
         return {}
     masks: dict[int, Tensor] = {}
-    transform = bench.backbone(role).transform()
-    for batch in make_loader(bench.source, transform, batch_size=64, indices=sorted(set(indices))):
+    view = ModelView(bench.backbone(role).transform(), masks=True)
+    for batch in make_loader(bench.source, view, batch_size=64, indices=sorted(set(indices))):
         if batch.masks is None:
             continue
         for index, mask in zip(batch.indices.tolist(), batch.masks, strict=True):

@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import shutil
-import time
-import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 from vitvis.backbones import Backbone, Tap, load_backbone, parse_units
 from vitvis.config import to_container
-from vitvis.data.regions import open_regions
-from vitvis.data.sources import Source, open_source
+from vitvis.data.kinds import open_source
+from vitvis.data.loader import ModelView
+from vitvis.data.parts import FOLDER
+from vitvis.data.passes import core_count, make_trainer, run_pass
+from vitvis.data.source import Source
 from vitvis.errors import VitvisError
-from vitvis.launch.ranks import IndependentStrategy, trainer_arguments
-from vitvis.launch.settings import TrainerSettings
 from vitvis.runs import RunFolder, recipe_hash
 from vitvis.search import views, writing
-from vitvis.search.checkpoint import FOLDER, load_state, state_path
 from vitvis.search.layout import Layout, make_layout
 from vitvis.search.module import ExemplarSearch
 from vitvis.search.reading import read_search
 from vitvis.search.settings import SearchSettings
-from vitvis.search.state import SearchState, merge_states, start
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from vitvis.search.state import SearchState, start
 
 __all__ = ["search"]
 
 SUMMARY = "summary.json"
-_PLACE = ("accelerator", "devices", "num_nodes", "precision", "threads", "progress")
 
 
 def search(settings: SearchSettings) -> Path:
@@ -57,8 +50,8 @@ def search(settings: SearchSettings) -> Path:
         raise VitvisError(
             f"sample={settings.sample}: is too small to draw per_decile={settings.per_decile} from each tenth"
         )
-    source = open_source(settings.data, split=settings.split, classes=settings.classes, limit=settings.limit)
-    source.regions = open_regions(settings.regions, source)
+    source = open_source(settings.data, split=settings.split, classes=settings.classes, regions=settings.regions,
+                         label_file=settings.label_file, limit=settings.limit)  # fmt: skip
     if settings.trainer.threads:
         torch.set_num_threads(settings.trainer.threads)
     backbone = load_backbone(settings.model, settings.weights, _side(settings.image_size))
@@ -66,16 +59,16 @@ def search(settings: SearchSettings) -> Path:
     layout = make_layout(units, {unit.site: backbone.site(unit.site) for unit in units}, settings.tokens)
     _check_tokens(layout)
     optimised = views.optimised_images(settings.fit, backbone.weights_id)
-    trainer = _make_trainer(settings)
+    trainer = make_trainer(settings.trainer)
     identity, out = _identity(settings, backbone, layout, source)
     details = {"units": len(units)}
     try:
         with RunFolder.open(out, kind="search", settings=to_container(settings), identity=identity, details=details,
                             primary=trainer.is_global_zero) as folder:  # fmt: skip
             if not (out / SUMMARY).exists():
-                seconds = _pass(settings, backbone, layout, source, out, trainer)
+                module, seconds = _pass(settings, backbone, layout, source, out, trainer)
                 if trainer.is_global_zero:
-                    _write_results(settings, backbone, layout, source, folder, trainer.world_size, seconds)
+                    _write_results(settings, backbone, module, folder, trainer.world_size, seconds)
             if trainer.is_global_zero:
                 shutil.rmtree(out / FOLDER, ignore_errors=True)
                 _draw(settings, backbone, source, folder, optimised)
@@ -146,22 +139,9 @@ def _side(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _make_trainer(settings: SearchSettings) -> pl.Trainer:
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    where = TrainerSettings(**{name: getattr(settings.trainer, name) for name in _PLACE})
-    return pl.Trainer(
-        **trainer_arguments(where),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,  # it would pad the shares with repeated images
-    )
-
-
 def _pass(settings: SearchSettings, backbone: Backbone, layout: Layout, source: Source, out: Path,
-          trainer: pl.Trainer) -> float:  # fmt: skip
-    """Go over this rank's share, leave its state on the disk, and return the seconds that took."""
+          trainer: pl.Trainer) -> tuple[ExemplarSearch, float]:  # fmt: skip
+    """Go over this process's batches, leave its part on the disk, and return the seconds that took."""
     on_gpu = trainer.strategy.root_device.type != "cpu"
     new_state: Callable[[torch.device], SearchState] = lambda device: start(  # noqa: E731
         layout, settings.k, sample=settings.sample, seed=settings.seed, maps=settings.maps, device=device
@@ -176,58 +156,39 @@ def _pass(settings: SearchSettings, backbone: Backbone, layout: Layout, source: 
             out,
             batch_size=settings.batch_size or (64 if on_gpu else 32),
             workers=_workers(settings, on_gpu),
-            checkpoint_every=settings.checkpoint_every,
+            keep_images=settings.checkpoint_every,
             progress=settings.trainer.progress,
         )
-        begun = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning's, for torch to come
-            warnings.filterwarnings("ignore", message=".*DataLoader. across ranks is zero.*")  # all is done already
-            trainer.predict(module, return_predictions=False)
-        seconds = time.perf_counter() - begun
-    module.progress.finish()
-    module.save()
-    if isinstance(trainer.strategy, IndependentStrategy):
-        trainer.strategy.meet()
-    return seconds
+        return module, run_pass(trainer, module)
 
 
 def _workers(settings: SearchSettings, on_gpu: bool) -> int:
     if settings.workers is not None:
         return settings.workers
-    return min(8, _cores()) if on_gpu else min(2, _cores() // 2)
+    return min(8, core_count()) if on_gpu else min(2, core_count() // 2)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _write_results(settings: SearchSettings, backbone: Backbone, layout: Layout, source: Source, folder: RunFolder,
+def _write_results(settings: SearchSettings, backbone: Backbone, module: ExemplarSearch, folder: RunFolder,
                    world: int, seconds: float) -> None:  # fmt: skip
-    """Join the ranks' states and write records, maps and lists."""
-    states = (load_state(state_path(folder.path, rank, world)) for rank in range(world))
-    joined: SearchState | None = None
-    for state in states:
-        assert state is not None, "every rank saves its state before the barrier"
-        joined = state if joined is None else merge_states(joined, state, layout)
-    assert joined is not None
+    """Join what all processes have found, and write records, maps and lists."""
+    joined, skipped, source = module.joined(), module.skipped, module.source
     if not joined.moments.count:
-        first = f" (the first: {joined.skipped[0][1]}: {joined.skipped[0][2]})" if joined.skipped else ""
+        first = f" (the first: {skipped[0][1]}: {skipped[0][2]})" if skipped else ""
         _empty(folder.path)  # or mended data under the same names would be taken for done
         raise _NoImages(f"data={settings.data}: no image of it could be used{first}")
-    records = writing.make_records(joined, layout, backbone.name, backbone.weights_id, settings.per_decile)
-    writing.write_maps(folder.path, joined, layout)
+    records = writing.make_records(joined, module.layout, backbone.name, backbone.weights_id, settings.per_decile)
+    writing.write_maps(folder.path, joined, module.layout)
     flat = [record for rows in records.values() for record in rows]
-    writing.write_skipped(folder, joined.skipped)
+    writing.write_skipped(folder, skipped)
     writing.write_background(folder, flat)
     if source.random_access:
-        writing.write_items(folder, [source.item(index) for index in writing.kept_indices(flat)])
+        writing.write_items(folder, [source.entry(index) for index in writing.kept_indices(flat)])
     for number, (site, rows) in enumerate(records.items()):
         folder.write_shard(f"{number:04d}-{site}", rows)
     folder.write_json(SUMMARY, {
-        "images": joined.moments.count, "skipped": len(joined.skipped), "units": layout.width,
+        "images": joined.moments.count, "skipped": len(skipped), "units": module.layout.width,
         "seconds": round(seconds, 3), "images_per_second": round(joined.moments.count / max(seconds, 1e-9), 2),
-        "processes": world,
+        "processes": world, "annotations": dict(module.counts),
     })  # fmt: skip
 
 
@@ -242,20 +203,20 @@ def _draw(settings: SearchSettings, backbone: Backbone, source: Source, folder: 
           optimised: dict[str, Path]) -> None:  # fmt: skip
     """Draw what isn't there yet."""
     run = read_search(folder.path)
-    transform = backbone.transform()
+    view = ModelView(backbone.transform())
     columns = ["strongest_index"] if settings.thumbs == "strongest" else None
     wanted = writing.kept_indices(run.records, columns)
     if source.random_access and settings.thumbs != "none":
-        views.write_thumbs(folder.path, source, transform, wanted, workers=_workers(settings, on_gpu=False))
+        views.write_thumbs(folder.path, source, view, wanted, workers=_workers(settings, on_gpu=False))
     elif not source.random_access and not (folder.path / "images.parquet").exists():
         thumbs = settings.thumbs != "none"
-        writing.write_items(folder, views.write_thumbs_of_stream(folder.path, source, transform, wanted, thumbs=thumbs))
+        writing.write_items(folder, views.write_thumbs_of_stream(folder.path, source, view, wanted, thumbs=thumbs))
     if settings.thumbs == "none" or settings.strips == "none":
         return
     drawn = folder.path / "strips" / ".fit"  # which fit run the strips show
     anew = bool(optimised) and (not drawn.exists() or drawn.read_text() != str(settings.fit))
     addresses = views.strip_addresses(run, settings.strips, optimised)
-    processes = settings.trainer.threads or min(16, _cores())
+    processes = settings.trainer.threads or min(16, core_count())
     views.write_strips(run, addresses, optimised, settings.strip_images, anew=anew, processes=processes)
     views.write_sheets(run, optimised)
     if optimised:

@@ -52,7 +52,7 @@ COMMAND = Command(
         "python -m vitvis.search data=imagefolder:photos units='blocks.*.mlp:*'",
         "python -m vitvis.search model=vit_base_patch16_224 data=imagefolder:/data/imagenet/val out=out/vitb",
         "python -m vitvis.search data=parquet:val.parquet units=blocks.4.mlp:0-31 k=9 fit=out/run",
-        "python -m vitvis.search data=wds/shards split='val-{0000..0009}.tar' workers=1",
+        "python -m vitvis.search data=wds:shards split='val-{0000..0009}.tar' workers=1",
         "python -m vitvis.search data=folder:images regions=polygons:labels    # which units look at background",
     ),
 )

@@ -34,17 +34,19 @@ class SearchSettings:
     weights: str = setting("hub", "hub (bundled or downloaded), none (random), or a .safetensors / .pth file")
     image_size: Any = setting(None, "side of the image, or ROWSxCOLUMNS; the model's own when null", unit="px",
                               parser=parse_size)  # fmt: skip
-    data: str | None = setting(None, "imagefolder:PATH | folder:PATH | parquet:FILE | hfds/NAME | hfids/NAME | "
-                               "wds/PATH | tfds/NAME (the last four as timm reads them)",
-                               required="data= says which images to search; give one of imagefolder:PATH, folder:PATH, "
-                               "parquet:FILE, hfds/NAME, hfids/NAME, wds/PATH, tfds/NAME")  # fmt: skip
-    split: str = setting("validation", "split of the data, where timm's dataset factory reads it")
+    data: str | None = setting(None, "KIND:PATH; kinds: imagefolder (a folder a class), folder, parquet, imagenet, "
+                               "imagenet-s, imagenet9, hfds, hfids, wds, tfds, torch, tar",
+                               required="data= says which images to search; give data=KIND:PATH, such as "
+                               "data=imagefolder:PATH (kinds: imagefolder, folder, parquet, imagenet, imagenet-s, "
+                               "imagenet9, hfds, hfids, wds, tfds, torch, tar)")  # fmt: skip
+    split: str | None = setting(None, "part of the data: train, val, ...; val where there is one when null")
     classes: str | None = setting(
         None,
         "file with names of classes, 'label TAB name' or a name a line; a classes.tsv beside Parquet files when null",
     )
+    label_file: str | None = setting(None, "labels of a flat imagenet split: lines of 'file wnid' or 'file label'")
     limit: int | None = setting(None, "search only the first so many images", unit="images", minimum=1)
-    regions: str = setting("auto", "where objects are: auto (columns xmin ymin xmax ymax), none, polygons:FOLDER, "
+    regions: str = setting("auto", "where objects are: auto (as the data has them), none, polygons:FOLDER, "
                            "masks:FOLDER")  # fmt: skip
     units: list[str] = setting(["blocks.*.mlp:*"], "unit addresses SITE:UNITS; SITE may hold * and {0,5}, UNITS is "
                                "3 | 0-7 | 3,17 | * | ~8 (eight drawn by seed)", parser=split_units)  # fmt: skip

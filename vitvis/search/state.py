@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vitvis.data.sample import Sample, no_sample
 from vitvis.search import statistics, topk
 from vitvis.search.layout import Group, Layout
 from vitvis.search.readings import RegionMeans, SiteReading
+from vitvis.search.sample import Sample, no_sample
 from vitvis.search.statistics import BINS, Moments
 from vitvis.search.topk import TopK
 
@@ -33,11 +33,9 @@ class SearchState:
         low: float32 `[U]`, lowest activation.
         high: float32 `[U]`, highest activation.
         sample: Images that deciles are drawn from.
-        inside: float64 `[U]`, sum over images of the mean activation inside of regions.
-        outside: float64 `[U]`, likewise outside.
+        inside: Sum over images of the mean activation inside of regions, fixed point (`statistics.add_exactly`).
+        outside: Likewise outside.
         regions: int64 `[U]`, images that have both an inside and an outside at the unit's grid.
-        position: Images of this rank's share that are done, broken ones too.
-        skipped: `(dataset index, key, reason)` of images left out.
     """
 
     strongest: TopK
@@ -52,22 +50,18 @@ class SearchState:
     inside: Tensor
     outside: Tensor
     regions: Tensor
-    position: int = 0
-    skipped: list[tuple[int, str, str]] = field(default_factory=list)
 
     def pack(self) -> dict[str, Any]:
         """Return plain tensors, numbers and lists, on the CPU."""
         own = {name: getattr(self, name).cpu() for name in _TENSORS}
         own |= {f"strongest_{name}": getattr(self.strongest, name).cpu() for name in ("keys", "slots")}
         own |= {f"weakest_{name}": getattr(self.weakest, name).cpu() for name in ("keys", "slots")}
-        own |= {f"moments_{name}": getattr(self.moments, name).cpu() for name in ("mean", "squares", "positive")}
+        own |= {f"moments_{name}": getattr(self.moments, name).cpu() for name in ("total", "squares", "positive")}
         own |= {f"sample_{name}": getattr(self.sample, name).cpu() for name in ("hashes", "indices", "values")}
         return own | {
             "maps": {name: value.cpu() for name, value in self.maps.items()},
             "count": self.moments.count,
             "seed": self.sample.seed,
-            "position": self.position,
-            "skipped": [list(entry) for entry in self.skipped],
         }
 
     @classmethod
@@ -81,10 +75,8 @@ class SearchState:
             strongest=TopK(get("strongest_keys"), get("strongest_slots"), True),
             weakest=TopK(get("weakest_keys"), get("weakest_slots"), False),
             maps={name: value.to(device) for name, value in packed["maps"].items()},
-            moments=Moments(packed["count"], *(get(f"moments_{name}") for name in ("mean", "squares", "positive"))),
+            moments=Moments(packed["count"], *(get(f"moments_{name}") for name in ("total", "squares", "positive"))),
             sample=Sample(packed["sample_hashes"], packed["sample_indices"], get("sample_values"), packed["seed"]),
-            position=packed["position"],
-            skipped=[(int(index), str(key), str(reason)) for index, key, reason in packed["skipped"]],
             **{name: get(name) for name in _TENSORS},
         )
 
@@ -106,7 +98,6 @@ def start(
         device: Where all of it lies, but for the hashes of the sample.
     """
     width = layout.width
-    zero = torch.zeros(width, dtype=torch.float64, device=device)
     kept = {
         group.site.name: torch.zeros(len(group.units), k, group.patches, dtype=torch.float16, device=device)
         for group in layout.groups
@@ -122,8 +113,8 @@ def start(
         low=torch.full((width,), torch.inf, device=device),
         high=torch.full((width,), -torch.inf, device=device),
         sample=no_sample(sample, width, seed, device),
-        inside=zero,
-        outside=zero.clone(),
+        inside=statistics.zero_sum(width, device),
+        outside=statistics.zero_sum(width, device),
         regions=torch.zeros(width, dtype=torch.int64, device=device),
     )
 
@@ -153,7 +144,7 @@ def observe(state: SearchState, layout: Layout, readings: Mapping[str, SiteReadi
         values, indices = values.T[:, rows].T, indices[rows.cpu()]
     if not len(rows):
         return broken.cpu()
-    state.moments = statistics.combine(state.moments, statistics.moments_of(values))
+    state.moments = state.moments.add(values)
     statistics.histogram(values, state.counts)
     state.low, state.high = state.low.minimum(values.amin(0)), state.high.maximum(values.amax(0))
     if len(state.sample.hashes):
@@ -188,13 +179,13 @@ def _add_regions(state: SearchState, group: Group, regions: RegionMeans, broken:
     """Add each image's mean activation inside and outside of its regions."""
     sound = ~broken[regions.rows.to(broken.device)]
     means = regions.means[sound.to(regions.means.device)].double().sum(0).to(state.inside.device)
-    state.inside[group.first : group.stop] += means[0]
-    state.outside[group.first : group.stop] += means[1]
+    statistics.add_exactly(state.inside[group.first : group.stop], means[0])
+    statistics.add_exactly(state.outside[group.first : group.stop], means[1])
     state.regions[group.first : group.stop] += int(sound.sum())
 
 
 def merge_states(first: SearchState, second: SearchState, layout: Layout) -> SearchState:
-    """Join the states of two ranks, exactly; neither is used afterwards."""
+    """Join the states of two processes, to the last bit; neither is used afterwards."""
     strongest, origin = topk.merge(first.strongest, second.strongest)
     weakest, _ = topk.merge(first.weakest, second.weakest)
     maps = {}
@@ -211,13 +202,11 @@ def merge_states(first: SearchState, second: SearchState, layout: Layout) -> Sea
         weakest=weakest,
         tokens=torch.cat([first.tokens, second.tokens], 1).gather(1, origin),
         maps=maps,
-        moments=statistics.combine(first.moments, second.moments),
+        moments=first.moments.merge(second.moments),
         counts=first.counts + second.counts,
         low=first.low.minimum(second.low),
         high=first.high.maximum(second.high),
         inside=first.inside + second.inside,
         outside=first.outside + second.outside,
         regions=first.regions + second.regions,
-        position=first.position + second.position,
-        skipped=sorted({*first.skipped, *second.skipped}),
     )

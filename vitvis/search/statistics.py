@@ -1,4 +1,4 @@
-"""Running statistics of many units at once: moments that merge exactly, and histograms with fixed edges."""
+"""Running statistics of many units at once: sums that merge to the last bit, histograms with fixed edges."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["BINS", "Moments", "bin_edges", "bin_of", "combine", "histogram", "moments_of", "no_moments", "trim"]
+__all__ = ["BINS", "Moments", "add_exactly", "bin_edges", "bin_of", "histogram", "no_moments", "sums_of", "trim",
+           "zero_sum"]  # fmt: skip
 
 _STEPS = 4  # bins an octave; each power of two is cut into this many equal parts
 _LOWEST, _HIGHEST = -10, 12  # smallest and largest power of two with bins of their own
@@ -18,50 +19,105 @@ _SIDE = (_HIGHEST - _LOWEST) * _STEPS
 BINS = 2 * _SIDE + 1
 
 
+#: Limbs of 32 bits, and the power of two that the lowest stands for, of sums of activations and of their squares.
+_SUM, _SQUARES = (8, -96), (15, -192)
+
+
+def zero_sum(units: int, device: torch.device | str = "cpu", *, squares: bool = False) -> Tensor:
+    """Return an exact sum of nothing, int64 `[U, limbs]`; see `add_exactly`."""
+    return torch.zeros(units, (_SQUARES if squares else _SUM)[0], dtype=torch.int64, device=device)
+
+
+def add_exactly(total: Tensor, values: Tensor) -> None:
+    """Add float64 `[U]` to fixed-point sums, in place and without rounding.
+
+    Whole numbers of 32 bits are added up in 64, so sums are the same in whatever order and groups they are made
+    (Kulisch's accumulator): parts of a search join to the last bit. 2^31 additions fit. What lies below 2^-96 (2^-192
+    for squares) is dropped.
+    """
+    limbs, lowest = _SUM if total.shape[1] == _SUM[0] else _SQUARES
+    rest = values * 2.0**-lowest
+    for limb in reversed(range(limbs)):
+        digit = (rest * 2.0 ** (-32 * limb)).trunc()
+        total[:, limb] += digit.to(torch.int64)
+        rest = rest - digit * 2.0 ** (32 * limb)
+
+
+def whole_sums(total: Tensor) -> list[int]:
+    """Return fixed-point sums as whole numbers: multiples of 2^-96, of squares of 2^-192."""
+    return [sum(digit << (32 * limb) for limb, digit in enumerate(row)) for row in total.tolist()]
+
+
+def sums_of(total: Tensor) -> Tensor:
+    """Return sums of activations, rounded once, float64 `[U]`."""
+    return torch.tensor([value / (1 << -_SUM[1]) for value in whole_sums(total)], dtype=torch.float64)
+
+
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and sum of squared deviations of each unit, as in Chan, Golub and LeVeque (1979).
+    """Count, sum and sum of squares of each unit, added up without rounding.
 
     Attributes:
         count: Images.
-        mean: float64 `[U]`.
-        squares: float64 `[U]`, sum of squared deviations from the mean.
+        total: Sum of the activations, fixed point (`add_exactly`).
+        squares: Sum of their squares, likewise.
         positive: int64 `[U]`, images whose activation is above 0.
     """
 
     count: int
-    mean: Tensor
+    total: Tensor
     squares: Tensor
     positive: Tensor
 
     @property
+    def mean(self) -> Tensor:
+        """Mean over the images, float64 `[U]` on the CPU."""
+        return sums_of(self.total) / max(self.count, 1)
+
+    @property
     def std(self) -> Tensor:
-        """Standard deviation over the images (of the population, not of a sample), float64 `[U]`."""
-        return (self.squares / max(self.count, 1)).sqrt()
+        """Standard deviation over the images (of the population, not of a sample), float64 `[U]` on the CPU."""
+        count = max(self.count, 1)
+        pairs = zip(whole_sums(self.total), whole_sums(self.squares), strict=True)
+        scale = count * count << -_SQUARES[1]
+        return torch.tensor([max(0, count * square - one * one) / scale for one, square in pairs],
+                            dtype=torch.float64).sqrt()  # fmt: skip
+
+    def add(self, values: Tensor) -> Moments:
+        """Return the moments with activations `[B, U]`, all finite; the sums change in place."""
+        wide = values.T.to(torch.float64)
+        for sums, terms in ((self.total, wide), (self.squares, wide.square())):
+            for part in _fold(terms):
+                add_exactly(sums, part)
+        return Moments(self.count + len(values), self.total, self.squares, self.positive + (values > 0).sum(0))
+
+    def merge(self, other: Moments) -> Moments:
+        """Return the moments of two disjoint sets of images together."""
+        return Moments(self.count + other.count, self.total + other.total, self.squares + other.squares,
+                       self.positive + other.positive)  # fmt: skip
 
 
 def no_moments(units: int, device: torch.device | str = "cpu") -> Moments:
     """Return the moments of no image."""
-    zero = torch.zeros(units, dtype=torch.float64, device=device)
-    return Moments(0, zero, zero, torch.zeros(units, dtype=torch.int64, device=device))
+    positive = torch.zeros(units, dtype=torch.int64, device=device)
+    return Moments(0, zero_sum(units, device), zero_sum(units, device, squares=True), positive)
 
 
-def moments_of(values: Tensor) -> Moments:
-    """Return the moments of activations `[B, U]`, all finite."""
-    wide = values.to(torch.float64, copy=True)
-    mean = wide.mean(0)
-    return Moments(len(values), mean, wide.sub_(mean).square_().sum(0), (values > 0).sum(0))
+def _fold(terms: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum of float64 `[U, B]` over B, and what rounding took from it, `[U]` each.
 
-
-def combine(first: Moments, second: Moments) -> Moments:
-    """Return the moments of two disjoint sets of images together."""
-    if not first.count or not second.count:
-        return first if first.count else second
-    count = first.count + second.count
-    delta = second.mean - first.mean
-    mean = first.mean + delta * (second.count / count)
-    squares = first.squares + second.squares + delta.square() * (first.count * second.count / count)
-    return Moments(count, mean, squares, first.positive + second.positive)
+    Halves are added to each other, and the error of every addition is kept (Knuth's TwoSum): a unit that does not vary
+    has a standard deviation of 0, and one of a large mean and a small spread keeps its digits.
+    """
+    lost = terms.new_zeros(len(terms))
+    while terms.shape[1] > 1:
+        half = terms.shape[1] // 2
+        first, second = terms[:, :half], terms[:, half : 2 * half]
+        joined = first + second
+        other = joined - first
+        lost += ((first - (joined - other)) + (second - other)).sum(1)
+        terms = torch.cat([joined, terms[:, 2 * half :]], 1)
+    return (terms[:, 0] if terms.shape[1] else lost.clone()), lost
 
 
 def bin_edges() -> Tensor:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitvis.data.sources import BrokenImage, Item, Source
+from vitvis.data.loader import ModelView, make_loader
+from vitvis.data.photo import Entry, UnusableImage
+from vitvis.data.source import Source
 from vitvis.errors import VitvisError
 from vitvis.runs import read_manifest, read_records
 from vitvis.search.drawing import by_interest, draw_strip, write_picture, write_sheets, write_strips
-from vitvis.search.loading import Transform, make_loader
 from vitvis.search.reading import SearchRun
 
 if TYPE_CHECKING:
@@ -30,44 +30,42 @@ __all__ = [
 
 
 def _jpeg(image: Tensor) -> bytes:
+    """Return uint8 `[3, H, W]` as a JPEG."""
     from PIL import Image
 
-    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="JPEG", quality=92, subsampling=0)
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(buffer, format="JPEG", quality=92, subsampling=0)
     return buffer.getvalue()
 
 
-def write_thumbs(
-    folder: Path, source: Source, transform: Transform, indices: Sequence[int], *, workers: int = 0
-) -> None:
+def write_thumbs(folder: Path, source: Source, view: ModelView, indices: Sequence[int], *, workers: int = 0) -> None:
     """Write `thumbs/INDEX.jpg`, the model's view, of some images; those that are there already are left alone."""
-    source = copy.copy(source)
-    source.regions = None
     missing = [index for index in indices if not (folder / "thumbs" / f"{index}.jpg").exists()]
-    for batch in make_loader(source, transform, batch_size=32, workers=workers, indices=missing):
-        for image, item in zip(batch.images, batch.items, strict=True):
-            write_picture(folder / "thumbs" / f"{item.index}.jpg", _jpeg(image))
+    for batch in make_loader(source, view, batch_size=32, workers=workers, indices=missing, objects=False):
+        if batch.failure:
+            raise VitvisError(batch.failure)
+        for image, entry in zip(batch.tensors.get("images", ()), batch.entries, strict=True):
+            write_picture(folder / "thumbs" / f"{entry.index}.jpg", _jpeg(image))
 
 
 def write_thumbs_of_stream(
-    folder: Path, source: Source, transform: Transform, indices: Sequence[int], *, thumbs: bool = True
-) -> list[Item]:
+    folder: Path, source: Source, view: ModelView, indices: Sequence[int], *, thumbs: bool = True
+) -> list[Entry]:
     """Go through a stream once more, up to the last image that is needed; return what is known about those images."""
-    wanted, items = set(indices), []
-    for item, load in source.stream():
-        if not wanted:
-            break
-        if item.index in wanted:
-            wanted.remove(item.index)
-            items.append(item)
-            path = folder / "thumbs" / f"{item.index}.jpg"
+    wanted, entries = set(indices), []
+    for entry, read in source.stream(lambda first, stop: any(first <= index < stop for index in wanted)):
+        if entry.index in wanted:
+            wanted.remove(entry.index)
+            entries.append(entry)
+            path = folder / "thumbs" / f"{entry.index}.jpg"
             if thumbs and not path.exists():
                 try:
-                    write_picture(path, _jpeg(transform(load())))
-                except BrokenImage:  # it could be read before; the strip goes without it
+                    write_picture(path, _jpeg(view(read())["images"][0]))
+                except UnusableImage:  # it could be read before; the strip goes without it
                     continue
-    return items
+        if not wanted:
+            break
+    return entries
 
 
 def optimised_images(fit: str | None, weights_id: str) -> dict[str, Path]:

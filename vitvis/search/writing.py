@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from vitvis.data.sample import draw_deciles
-from vitvis.data.sources import Item
+from vitvis.data.photo import Entry
 from vitvis.search import statistics, topk
 from vitvis.search.layout import Group, Layout
+from vitvis.search.sample import draw_deciles
 from vitvis.search.state import SearchState
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def make_records(
     weak_values, weak_indices = (part.cpu() for part in topk.decode(state.weakest))
     tokens = state.tokens.gather(1, state.strongest.slots.to(torch.int64)).cpu()
     decile_indices, decile_values, deciles = draw_deciles(state.sample, per_decile)
-    mean, std, positive = (part.cpu() for part in (state.moments.mean, state.moments.std, state.moments.positive))
+    mean, std, positive = state.moments.mean, state.moments.std, state.moments.positive.cpu()
     regions = state.regions.cpu()
-    inside, outside = ((part.cpu() / regions.clamp(min=1)) for part in (state.inside, state.outside))
+    inside, outside = (statistics.sums_of(part) / regions.clamp(min=1) for part in (state.inside, state.outside))
     counts, low, high = state.counts.cpu(), state.low.cpu(), state.high.cpu()
     count = state.moments.count
     found = min(count, state.strongest.k)
@@ -95,7 +95,7 @@ def write_maps(folder: Path, state: SearchState, layout: Layout) -> None:
             neighbour.unlink(missing_ok=True)
 
 
-def write_items(folder: RunFolder, items: Sequence[Item]) -> None:
+def write_items(folder: RunFolder, items: Sequence[Entry]) -> None:
     """Write `images.parquet`: what the dataset indices stand for."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -1,5 +1,1 @@
-"""The layouts of data that can be measured on; `data=KIND:PATH` opens one."""
-
-from vitvis.data.layouts.registry import KINDS, guess_kind, open_source
-
-__all__ = ["KINDS", "guess_kind", "open_source"]
+"""One module a kind of data; `vitvis.data.kinds` says which."""

@@ -1,103 +1,124 @@
-"""A folder of images with polygon files or mask files beside them."""
+"""Folders of images: a folder a class (`imagefolder:`), or any, with polygon or mask files beside them (`folder:`)."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Image
 
-from vitvis.data.boxes import fit_mask, parse_polygons, polygon_area, polygon_mask, read_mask
-from vitvis.data.labelled import Entry, Sample, Source, UnusableImage
-from vitvis.data.layouts.files import decode, find_child, images_in, read_words
-from vitvis.data.layouts.wordnet import label_set, names_of
-from vitvis.errors import VitvisError
+from vitvis.data.boxes import polygon_area
+from vitvis.data.classes import Classes, make_classes, parse_label, read_classes, read_words
+from vitvis.data.decode import decode
+from vitvis.data.layouts.files import find_child, images_in, no_images, open_folder
+from vitvis.data.objects import ObjectFolder
+from vitvis.data.photo import UnusableImage
+from vitvis.data.source import Request, Source
 
-__all__ = ["FolderSource"]
+__all__ = ["Files", "Folder", "ImageFolder"]
 
-_POLYGONS, _MASKS = ("polygons", "labels"), ("masks", "mask", "segmentation")
+_OBJECTS = {"masks": ("masks", "mask", "segmentation"), "polygons": ("polygons", "labels")}
 _LABELS, _CLASSES = ("labels.tsv", "labels.csv", "labels.txt"), ("classes.tsv", "classes.txt", "classes.csv")
 
 
-class FolderSource(Source):
-    """`images/` (or the folder itself), and `polygons/` or `masks/` with the same file names.
+class Files(Source):
+    """Photos that are files below one folder."""
 
-    Polygon files hold lines of `class x1 y1 x2 y2 ...` in fractions. The label of an image is, in this order: its row
-    in `labels.tsv` (file, label or class name), the folder it lies in, the class of its largest polygon. Foreground is
-    every polygon of the label's class, or all of them where the label came from elsewhere.
+    root: Path
+    files: list[str]
+
+    def list_files(self, root: Path, files: list[str]) -> None:
+        """Take the photos: their paths below `root`, in order."""
+        self.root, self.files, self.length = root, files, len(files)
+        self.labels = np.full(len(files), -1, np.int64)
+
+    def key(self, index: int) -> str:
+        """Return a photo's path below the folder."""
+        return self.files[index]
+
+    def load(self, index: int) -> Image:
+        """Decode a photo."""
+        return decode(self.root / self.files[index])
+
+
+class ImageFolder(Files):
+    """All images in folders; the folders at the top are the classes. WordNet ids get ImageNet's labels."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request, split=request.split or "")
+        root = open_folder(request)
+        self.list_files(root, [file for file in images_in(root) if "/" in file])
+        if not self.files:
+            raise no_images(request, "images in folders, one a class (data=folder:PATH takes them without)")
+        names = [file.partition("/")[0] for file in self.files]
+        self.classes = make_classes(names)
+        label_of = {name: label for label, name in enumerate(self.classes.ids or self.classes.names)}
+        self.labels = np.array([label_of[name] for name in names], np.int64)
+
+
+class Folder(Files):
+    """`images/` (or the folder itself), with `polygons/` or `masks/` of the same file names where objects are known.
+
+    The label of an image is its row in `labels.tsv` (file, label or class name); where there is none but there are
+    objects, the folder it lies in, else the class of its largest polygon. Foreground is every polygon of the label's
+    class, or all of them where the label came from elsewhere.
     """
 
-    def __init__(self, root: Path, split: str = "val") -> None:
-        super().__init__()
-        base = root / split if not find_child(root, ("images", *_POLYGONS, *_MASKS)) else root
-        if not base.is_dir():
-            raise VitvisError(f"data=folder:{root}: no such folder")
-        self._images = base / "images" if (base / "images").is_dir() else base
-        self._polygons, self._masks = find_child(base, _POLYGONS), find_child(base, _MASKS)
-        if self._polygons is None and self._masks is None:
-            raise VitvisError(f"data=folder:{root}: holds no folder 'polygons' or 'masks' beside the images")
-        apart = {folder for folder in (self._polygons, self._masks) if folder}
-        paths = [path for path in images_in(self._images) if not apart & set(path.parents)]
-        listed = self._listed_labels(base)
-        folders = sorted({path.parent.name for path in paths if path.parent != self._images})
-        names = self._class_list(base)
-        by_folder = names or (label_set(folders) if folders else [])
-        self._by_polygon = not listed and not folders
-        found: dict[Path, int] = {}
-        for path in paths:
-            key = path.relative_to(self._images).as_posix()
+    def __init__(self, request: Request) -> None:
+        super().__init__(request, split=request.split or "")
+        base = open_folder(request)
+        images = base / "images" if (base / "images").is_dir() else base
+        found = {kind: find_child(base, names) for kind, names in _OBJECTS.items()}
+        apart = tuple(f"{folder.name}/" for folder in found.values() if folder) if images == base else ()
+        self.list_files(images, [file for file in images_in(images) if not file.startswith(apart or ("\0",))])
+        if not self.files:
+            raise no_images(request)
+        self._objects = [ObjectFolder(folder, kind) for kind, folder in found.items() if folder and folder.is_dir()]
+        self._by_polygon = False
+        self._name_classes(base)
+        if self._objects:
+            self.objects = np.array([any(own.find(file) for own in self._objects) for file in self.files], bool)
+            missing = "no polygon file" if self._objects[-1].kind == "polygons" else "no mask file"
+            self.faults |= {int(index): missing for index in np.flatnonzero(~self.objects)}
+
+    def mask(self, index: int, size: tuple[int, int], counts: Counter[str]) -> np.ndarray:
+        """Draw a photo's mask file, or else its polygons."""
+        key = self.files[index]
+        own = next((objects for objects in self._objects if objects.find(key)), self._objects[-1])
+        return own.mask(key, size, int(self.labels[index]) if self._by_polygon else None)
+
+    def _name_classes(self, base: Path) -> None:
+        file, listing = find_child(base, _LABELS), find_child(base, _CLASSES)
+        listed = {row[0]: row[1] for row in read_words(file) if len(row) > 1} if file and file.is_file() else {}
+        self.classes = read_classes(listing) if listing else Classes()
+        folders = [Path(file).parent.name for file in self.files]
+        if not listed and self._objects and any(folders) and not listing:
+            self.classes = make_classes([name for name in folders if name])
+        if not listed and not self._objects:
+            self.unlabelled = "no labels.tsv and no folders of classes (data=imagefolder:PATH takes those)"
+            return
+        self._by_polygon = not listed and not any(folders)
+        number = {name: label for label, name in enumerate(self.classes.ids or self.classes.names)}
+        for index, (key, folder) in enumerate(zip(self.files, folders, strict=True)):
             try:
-                if listed:
-                    found[path] = _label(listed.get(key, listed.get(path.name, listed.get(path.stem))), names)
-                elif folders:
-                    found[path] = _label(path.parent.name, by_folder)
+                if self._by_polygon:
+                    self.labels[index] = self._largest(key)
                 else:
-                    found[path] = self._largest(path)
+                    name, stem = Path(key).name, Path(key).stem
+                    word = listed.get(key, listed.get(name, listed.get(stem))) if listed else folder
+                    self.labels[index] = _label(word, number)
             except UnusableImage as reason:
-                self.skipped.append((key, str(reason)))
-        count = max([label + 1 for label in found.values()] + [len(by_folder or names)])
-        known = by_folder or names
-        self.class_names = [known[label] if label < len(known) else str(label) for label in range(count)]
-        if self.class_names and all(name[:1] == "n" and name[1:].isdigit() for name in self.class_names):
-            self.class_ids, self.class_names = self.class_names, names_of(self.class_names)
-        self.entries = [Entry(path.relative_to(self._images).as_posix(), label) for path, label in found.items()]
-        if not self.entries:
-            raise VitvisError(f"data=folder:{root}: no image of {self._images} has a label and a mask")
+                self.faults[index] = str(reason)
+        count = max(int(self.labels.max()) + 1, len(self.classes))
+        self.classes.names += [str(label) for label in range(len(self.classes), count)]
 
-    def load(self, index: int) -> Sample:
-        """Decode an image and its mask."""
-        entry = self.entries[index]
-        path = self._images / entry.key
-        mask_file = self._mask_file(entry.key)
-        image = decode(path)
-        size = (image.height, image.width)
-        if mask_file is not None:
-            mask = fit_mask(read_mask(mask_file), size)
-        else:
-            shapes = parse_polygons(self._polygon_text(path))
-            own = [points for label, points in shapes if label == entry.label or not self._by_polygon]
-            mask = polygon_mask(own, size)
-        if not mask.any():
-            raise UnusableImage("mask is empty")
-        return Sample(image, mask, entry.label)
-
-    def _mask_file(self, key: str) -> Path | None:
-        if self._masks is None:
-            return None
-        stem = Path(key).with_suffix("")
-        names = [stem.with_suffix(suffix) for suffix in (".png", ".npy", ".jpg")] + [Path(f"{stem.name}.png")]
-        return find_child(self._masks, map(str, names))
-
-    def _polygon_text(self, path: Path) -> str:
-        if self._polygons is None:
-            raise UnusableImage("no mask file")
-        relative = path.relative_to(self._images).with_suffix(".txt")
-        file = find_child(self._polygons, (str(relative), relative.name))
-        if file is None:
-            raise UnusableImage("no polygon file")
-        return file.read_text()
-
-    def _largest(self, path: Path) -> int:
-        shapes = parse_polygons(self._polygon_text(path))
+    def _largest(self, key: str) -> int:
+        """Return the class of a photo's largest polygon."""
+        polygons = next((own for own in self._objects if own.kind == "polygons"), None)
+        if polygons is None:
+            raise UnusableImage("no label")
+        shapes = polygons.polygons(key)
         if not shapes:
             raise UnusableImage("polygon file is empty")
         area: dict[int, float] = {}
@@ -105,25 +126,12 @@ class FolderSource(Source):
             area[label] = max(area.get(label, 0.0), polygon_area(np.clip(points, 0, 1)))
         return max(sorted(area), key=lambda label: area[label])
 
-    def _listed_labels(self, base: Path) -> dict[str, str]:
-        file = find_child(base, _LABELS)
-        return {row[0]: row[1] for row in read_words(file) if len(row) > 1} if file and file.is_file() else {}
 
-    def _class_list(self, base: Path) -> list[str]:
-        """Read `classes.tsv`: a name a line, or `label name`, or `label wnid words`; the last column is the name."""
-        file = find_child(base, _CLASSES)
-        rows = read_words(file) if file else []
-        if rows and all(len(row) > 1 and row[0].isdigit() for row in rows):
-            by_label = {int(row[0]): row[-1] for row in rows}
-            return [by_label.get(label, str(label)) for label in range(max(by_label) + 1)]
-        return [row[0] for row in rows]
-
-
-def _label(word: str | None, names: list[str]) -> int:
-    if word is None:
+def _label(word: str | None, number: dict[str, int]) -> int:
+    if not word:
         raise UnusableImage("no label")
-    if word in names:
-        return names.index(word)
+    if word in number:
+        return number[word]
     if word.isdigit():
-        return int(word)
+        return parse_label(word)
     raise UnusableImage(f"class {word} is not in the list of classes")

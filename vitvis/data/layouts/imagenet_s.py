@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from vitvis.data.boxes import fit_mask
-from vitvis.data.labelled import Entry, Sample, Source, UnusableImage
-from vitvis.data.layouts.files import decode, images_in, read_words, subfolders
-from vitvis.data.layouts.wordnet import label_set, names_of
+from vitvis.data.classes import make_classes, read_words
+from vitvis.data.decode import open_picture
+from vitvis.data.layouts.files import images_in, no_images, subfolders
+from vitvis.data.layouts.folder import Files
+from vitvis.data.photo import UnusableImage
+from vitvis.data.source import Request
 from vitvis.errors import VitvisError
 
-__all__ = ["ImageNetSSource"]
+__all__ = ["ImageNetS"]
 
-_SPLITS = {"val": "validation", "train": "train-semi", "validation": "validation", "train-semi": "train-semi"}
+_SPLITS = {None: "validation", "val": "validation", "train": "train-semi"}
 _IGNORED = 1000
 #: Classes of ImageNet-1k that the 919 count as another, from the set's README.
 _MERGED = {
@@ -27,10 +30,10 @@ _MERGED = {
 }
 
 
-class ImageNetSSource(Source):
+class ImageNetS(Files):
     """ImageNet images with pixel masks.
 
-    `root` is `ImageNetS919`, `ImageNetS300` or `ImageNetS50`, or the folder that holds one of them. A mask PNG holds
+    The path is `ImageNetS919`, `ImageNetS300` or `ImageNetS50`, or the folder that holds one of them. A mask PNG holds
     the class as red + 256 * green: 0 is background, 1000 is to be ignored (taken as background, so that both variants
     stay complements), any other number counts the set's categories from 1, in the order of sorted WordNet ids. Only
     the image's own category is its foreground where the categories are known (`ImageNetS_categories_im*.txt`, in any
@@ -40,55 +43,52 @@ class ImageNetSSource(Source):
     naming either is right.
     """
 
-    def __init__(self, root: Path, split: str = "val") -> None:
-        super().__init__()
-        name = _SPLITS.get(split, split)
-        root = _find_set(root, name)
-        self._images, self._masks = root / name, root / f"{name}-segmentation"
-        if not self._images.is_dir() or not self._masks.is_dir():
-            hint = "; the masks of test are not published" if name == "test" else ""
-            raise VitvisError(f"data=imagenet-s:{root}: holds no folders {name} and {name}-segmentation{hint}")
-        wnids = subfolders(self._images)
-        self.class_ids = label_set(wnids)
-        self.class_names = names_of(self.class_ids)
+    def __init__(self, request: Request) -> None:
+        super().__init__(request, split=_SPLITS.get(request.split, request.split or ""))
+        root = _find_set(request, self.split)
+        images, self._masks = root / self.split, root / f"{self.split}-segmentation"
+        if not images.is_dir() or not self._masks.is_dir():
+            hint = "; the masks of test are not published" if self.split == "test" else ""
+            raise VitvisError(f"{request.spec}: holds no folders {self.split} and {self.split}-segmentation{hint}")
+        wnids = subfolders(images)
+        self.classes = make_classes(wnids)
+        label_of = {name: label for label, name in enumerate(self.classes.ids or self.classes.names)}
         if len(wnids) == 919 or root.name == "ImageNetS919":
-            self.merged = {old: new for old, new in _MERGED.items() if {old, new} <= set(self.class_ids)}
+            self.classes.merged = {old: new for old, new in _MERGED.items() if {old, new} <= set(label_of)}
         self._category = _categories(root, wnids)
-        label_of = {wnid: label for label, wnid in enumerate(self.class_ids)}
-        for path in images_in(self._images):
-            key = path.relative_to(self._images).as_posix()
-            if (self._masks / key).with_suffix(".png").is_file() and path.parent.name in label_of:
-                self.entries.append(Entry(key, label_of[path.parent.name]))
-            else:
-                self.counts["images without mask"] += 1
-        if not self.entries:
-            raise VitvisError(f"data=imagenet-s:{root}: no image of {self._images} has a mask")
+        self.list_files(images, [file for file in images_in(images) if "/" in file])
+        if not self.files:
+            raise no_images(request)
+        self.labels = np.array([label_of[file.partition("/")[0]] for file in self.files], np.int64)
+        self.objects = np.array([self._mask_file(file).is_file() for file in self.files], bool)
+        self.counts["images without mask"] = int((~self.objects).sum())
 
-    def load(self, index: int) -> Sample:
-        """Decode an image and the pixels of its own category."""
-        entry = self.entries[index]
-        path = (self._masks / entry.key).with_suffix(".png")
+    def mask(self, index: int, size: tuple[int, int], counts: Counter[str]) -> np.ndarray:
+        """Return the pixels of the image's own category."""
+        key = self.files[index]
         try:
-            with Image.open(path) as picture:
-                codes = np.asarray(picture.convert("RGB")).astype(int)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UnusableImage(f"mask can't be read ({type(error).__name__})") from None
+            codes = np.asarray(open_picture(self._mask_file(key)).convert("RGB")).astype(int)
+        except (UnusableImage, OSError, ValueError) as error:
+            raise UnusableImage(f"mask can't be read ({error})") from None
         category = codes[..., 0] + 256 * codes[..., 1]
-        own = self._category.get(Path(entry.key).parent.name)
+        own = self._category.get(key.partition("/")[0])
         mask = category == own if own is not None else (category != 0) & (category != _IGNORED)
         if not mask.any():
             raise UnusableImage("mask holds no pixel of its own class")
-        image = decode(self._images / entry.key)
-        return Sample(image, fit_mask(mask, (image.height, image.width)), entry.label)
+        return fit_mask(mask, size)
+
+    def _mask_file(self, key: str) -> Path:
+        return (self._masks / key).with_suffix(".png")
 
 
-def _find_set(root: Path, name: str) -> Path:
-    """Return `root`, or the one `ImageNetS*` in it that has the split."""
-    if (root / name).is_dir() or not root.is_dir():
+def _find_set(request: Request, split: str) -> Path:
+    """Return the folder that is asked for, or the one `ImageNetS*` in it that has the split."""
+    root = request.folder
+    if (root / split).is_dir() or not root.is_dir():
         return root
-    sets = [item for item in sorted(root.glob("ImageNetS*")) if (item / f"{name}-segmentation").is_dir()]
+    sets = [item for item in sorted(root.glob("ImageNetS*")) if (item / f"{split}-segmentation").is_dir()]
     if len(sets) > 1:
-        raise VitvisError(f"data=imagenet-s:{root}: holds {', '.join(item.name for item in sets)}; name one of them")
+        raise VitvisError(f"{request.spec}: holds {', '.join(item.name for item in sets)}; name one of them")
     return sets[0] if sets else root
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from vitvis.evaluate.dataset import VariantPlan
 from vitvis.evaluate.probes.base import Outcome, Probe
+from vitvis.evaluate.variants import VariantPlan
 
 if TYPE_CHECKING:
     from vitvis.backbones import Backbone

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.evaluate.trees import OBJECT, VOC
+from tests.data.trees import OBJECT, VOC
 from vitvis.data.boxes import Box, boxes_mask, fit_mask, is_degenerate, parse_polygons, parse_voc, polygon_mask
-from vitvis.data.labelled import UnusableImage
+from vitvis.data.photo import UnusableImage
 
 
 def test_voc_is_read_by_tag_whatever_the_order():

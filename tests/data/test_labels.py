@@ -5,10 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tests.evaluate.test_sources import GOLDFISH, TENCH, encoded
-from tests.evaluate.trees import block_backbone, solid
+from tests.data.test_kinds import GOLDFISH, TENCH, encoded
+from tests.data.trees import block_backbone, solid
+from vitvis.data.kinds import open_source
 from vitvis.data.labels import make_label_map
-from vitvis.data.layouts import open_source
 from vitvis.errors import VitvisError
 from vitvis.evaluate.module import transform_key
 
@@ -17,7 +17,7 @@ def two_classes(tmp_path, wnids=(GOLDFISH, TENCH)):
     sides = {"xmin": [0, 0], "ymin": [0, 0], "xmax": [3, 3], "ymax": [3, 3]}
     rows = {"image": [encoded(solid(9))] * 2, "label": [0, 1], "wnid": list(wnids), **sides}
     pq.write_table(pa.table(rows), tmp_path / "val.parquet")
-    return open_source(str(tmp_path / "val.parquet"))
+    return open_source(f"parquet:{tmp_path / 'val.parquet'}")
 
 
 def test_an_imagenet_model_is_matched_by_wordnet_id_and_restricted(tmp_path):

@@ -11,13 +11,23 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.evaluate.trees import save, solid, write_voc
-from vitvis.data.labelled import UnusableImage
-from vitvis.data.layouts import guess_kind, open_source
-from vitvis.data.layouts.wordnet import imagenet_ids
+from tests.data.trees import save, solid, write_voc
+from vitvis.data.classes import imagenet_ids
+from vitvis.data.kinds import guess_kind, open_source
+from vitvis.data.photo import UnusableImage
+from vitvis.data.source import Source
 from vitvis.errors import VitvisError
 
 TENCH, GOLDFISH = "n01440764", "n01443537"
+
+
+def labels(source: Source) -> list[int]:
+    """Return the labels of the photos that can be measured."""
+    return [int(source.labels[index]) for index in source.measurable]
+
+
+def faults(source: Source) -> list[tuple[str, str]]:
+    return [(source.key(index), reason) for index, reason in sorted(source.faults.items())]
 
 
 def imagenet_train(root):
@@ -35,21 +45,20 @@ def imagenet_train(root):
 
 
 def test_imagenet_train_layout(tmp_path):
-    source = open_source(f"imagenet:{imagenet_train(tmp_path)}", "train")
-    assert [entry.key for entry in source.entries] == [
+    source = open_source(f"imagenet:{imagenet_train(tmp_path)}", split="train")
+    assert [source.key(index) for index in source.measurable] == [
         f"{TENCH}/{TENCH}_1.JPEG", f"{TENCH}/{TENCH}_2.JPEG", f"{GOLDFISH}/{GOLDFISH}_1.JPEG"
     ]  # fmt: skip
-    assert [entry.label for entry in source.entries] == [0, 0, 1]  # labels of ImageNet-1k
-    assert source.class_names[:2] == ["tench", "goldfish"] and len(source.class_names) == 1000
+    assert source.labels.tolist() == [0, 0, 1, 1]  # labels of ImageNet-1k; one has no annotation
+    assert source.classes.names[:2] == ["tench", "goldfish"] and len(source.classes) == 1000
     assert source.counts["images without annotation"] == 1
-    sample = source.load(0)
+    sample = source.read(0)
     expected = np.zeros((20, 30), bool)
     expected[3:13, 2:10] = expected[3:13, 12:21] = True  # both boxes of its class, not the goldfish's
     assert (sample.mask == expected).all()
     assert sample.counts == {"boxes": 3, "boxes of other classes": 1, "degenerate boxes": 1}
-    with pytest.raises(UnusableImage, match="own class"):
-        source.load(1)
-    rescaled = source.load(2).mask
+    assert source.read(1).mask is None and source.read(1).fault == "no box of its own class"
+    rescaled = source.read(2).mask
     assert rescaled[10:20, 10:20].all() and rescaled.sum() == 100
 
 
@@ -68,9 +77,10 @@ def test_imagenet_val_layouts(tmp_path, labels):
         (data / "val.txt").write_text(f"{names[0]}.JPEG {GOLDFISH}\n{names[1]}.JPEG {TENCH}\n")
     elif labels == "numbers":
         (data.parent / "labels.txt").write_text(f"{names[0]}.JPEG 1\n{names[1]}.JPEG 0\n")
-    source = open_source(str(tmp_path), "val")
-    assert {entry.key.rpartition("/")[2][:-5]: entry.label for entry in source.entries} == {names[0]: 1, names[1]: 0}
-    assert all(source.load(index).mask.sum() == 16 for index in range(2))
+    source = open_source(f"imagenet:{tmp_path}", split="val")
+    found = {source.key(index).rpartition("/")[2][:-5]: source.labels[index] for index in source.measurable}
+    assert found == {names[0]: 1, names[1]: 0}
+    assert all(source.read(index).mask.sum() == 16 for index in range(2))
 
 
 def test_kaggles_lists_lie_beside_the_root(tmp_path):
@@ -80,8 +90,8 @@ def test_kaggles_lists_lie_beside_the_root(tmp_path):
     write_voc(boxes / "ILSVRC2012_val_00000001.xml", [(TENCH, 1, 1, 4, 4), (GOLDFISH, 1, 1, 2, 2)], (16, 16))
     line = f"ILSVRC2012_val_00000001,{GOLDFISH} 1 1 2 2"
     (tmp_path / "LOC_val_solution.csv").write_text(f"ImageId,PredictionString\n{line}\n")
-    source = open_source(f"imagenet:{tmp_path / 'ILSVRC'}", "val")
-    assert [entry.label for entry in source.entries] == [1] and source.load(0).mask.sum() == 4
+    source = open_source(f"imagenet:{tmp_path / 'ILSVRC'}", split="val")
+    assert labels(source) == [1] and source.read(0).mask.sum() == 4
 
 
 def test_imagenet_refuses_labels_in_the_order_of_the_kit(tmp_path):
@@ -90,7 +100,7 @@ def test_imagenet_refuses_labels_in_the_order_of_the_kit(tmp_path):
     file = tmp_path / "ground_truth.txt"
     file.write_text("1000\n")
     with pytest.raises(VitvisError, match="counts from 1"):
-        open_source(f"imagenet:{tmp_path}", "val", str(file))
+        open_source(f"imagenet:{tmp_path}", split="val", label_file=str(file))
 
 
 def imagenet9(root):
@@ -108,16 +118,17 @@ def imagenet9(root):
 
 
 def test_imagenet9_layout(tmp_path):
-    source = open_source(str(imagenet9(tmp_path)))
+    source = open_source(f"imagenet9:{imagenet9(tmp_path)}")
     assert source.variants == ["original", "mixed_same", "mixed_rand", "no_fg", "only_fg"]
-    assert source.class_names == ["dog", "bird"] and len(source) == 5 * 4
+    assert source.classes.names == ["dog", "bird"] and source.length == 5 * 4
     pairs = {}
-    for entry in source.entries:
+    entries = [source.entry(index) for index in range(source.length)]
+    for entry in entries:
         pairs.setdefault(entry.pair, set()).add(entry.variant)
     assert len(pairs) == 4 and all(len(found) == 5 for found in pairs.values())  # every foreground, in every variant
-    masked = [i for i, entry in enumerate(source.entries) if entry.pair == "00_dog/n000_1"]
-    assert len(masked) == 5 and all(source.load(index).mask.sum() == 4 * 16 for index in masked)
-    assert source.load(max(masked) + 1).mask is None
+    masked = [entry.index for entry in entries if entry.pair == "00_dog/n000_1"]
+    assert len(masked) == 5 and all(source.read(index).mask.sum() == 4 * 16 for index in masked)
+    assert source.read(max(masked) + 1).mask is None and len(source.measurable) == 20
 
 
 def test_all_variants_of_the_release_are_known(tmp_path):
@@ -140,10 +151,11 @@ def test_imagenet_s_layout(tmp_path):
     save(solid(80), tmp_path / f"validation/{TENCH}/without.JPEG")
     assert guess_kind(tmp_path) == "imagenet-s"
     source = open_source(f"imagenet-s:{tmp_path}")
-    assert [entry.label for entry in source.entries] == [1] and source.counts["images without mask"] == 1
-    assert source.load(0).mask.sum() == 4 * 10  # categories are not known: every one, but not the ignored
+    assert labels(source) == [1] and source.counts["images without mask"] == 1
+    (index,) = source.measurable
+    assert source.read(index).mask.sum() == 4 * 10  # categories are not known: every one, but not the ignored
     (tmp_path / "ImageNetS_categories_im50.txt").write_text(f"{TENCH}\n{GOLDFISH}\n")
-    assert open_source(str(tmp_path)).load(0).mask.sum() == 2 * 10
+    assert open_source(f"imagenet-s:{tmp_path}").read(index).mask.sum() == 2 * 10
 
 
 def test_imagenet_s_numbers_follow_sorted_ids(tmp_path):
@@ -156,29 +168,29 @@ def test_imagenet_s_numbers_follow_sorted_ids(tmp_path):
     save(Image.fromarray(codes), root / f"validation-segmentation/{GOLDFISH}/a.png")
     (root / "ImageNetS_categories_im919.txt").write_text(f"{GOLDFISH}\n{TENCH}\n")
     assert guess_kind(tmp_path) == "imagenet-s"
-    source = open_source(str(tmp_path))  # the folder around it
-    assert source.load(0).mask.sum() == 2 * 10
+    source = open_source(f"imagenet-s:{tmp_path}")  # the folder around it
+    assert source.read(0).mask.sum() == 2 * 10
     save(solid(80, (8, 10)), tmp_path / f"ImageNetS50/validation/{GOLDFISH}/a.JPEG")
     save(Image.fromarray(codes), tmp_path / f"ImageNetS50/validation-segmentation/{GOLDFISH}/a.png")
     with pytest.raises(VitvisError, match="ImageNetS50, ImageNetS919; name one"):
         open_source(f"imagenet-s:{tmp_path}")
     with pytest.raises(VitvisError, match="test are not published"):
-        open_source(f"imagenet-s:{root}", "test")
+        open_source(f"imagenet-s:{root}", split="test")
 
 
 def test_classes_that_imagenet_s_merges_are_both_right(tmp_path):
     import torch
 
-    from tests.evaluate.trees import block_backbone
+    from tests.data.trees import block_backbone
     from vitvis.data.labels import make_label_map
 
     glasses, glass = "n04356056", "n04355933"  # sunglasses count as sunglass
     root = tmp_path / "ImageNetS919"
     save(solid(80, (8, 8)), root / f"validation/{glass}/a.JPEG")
     save(Image.fromarray(np.ones((8, 8, 3), np.uint8)), root / f"validation-segmentation/{glass}/a.png")
-    source = open_source(str(root))
+    source = open_source(f"imagenet-s:{root}")
     label, other = (list(imagenet_ids()).index(wnid) for wnid in (glass, glasses))
-    assert source.entries[0].label == label
+    assert source.entry(0).label == label
     logits = torch.zeros(2, 1000)
     logits[0, other] = logits[1, 7] = 1
     assert make_label_map(block_backbone(classes=1000), source).reduce(logits).argmax(1).tolist() == [label, 7]
@@ -198,14 +210,14 @@ def test_parquet_with_box_columns(tmp_path):
         "xmin": [0, 4, 0, 7, 0], "ymin": [0, 4, 0, 3, 0], "xmax": [3, 15, 3, 6, 3], "ymax": [1, 15, 3, 9, 3],
     }  # fmt: skip
     pq.write_table(pa.table(rows), tmp_path / "val.parquet")
-    source = open_source(str(tmp_path / "val.parquet"))
-    assert [entry.label for entry in source.entries] == [0, 1, 1]
-    assert source.class_ids == [TENCH, GOLDFISH] and source.class_names == ["tench", "goldfish"]
-    assert source.load(0).mask.sum() == 4 * 2 and source.load(1).mask.sum() == 12 * 12
+    source = open_source(f"parquet:{tmp_path / 'val.parquet'}")
+    assert labels(source) == [0, 1, 1] and source.labels.tolist() == [0, 1, 1, 0, -1]
+    assert source.classes.ids == [TENCH, GOLDFISH] and source.classes.names == ["tench", "goldfish"]
+    assert source.read(0).mask.sum() == 4 * 2 and source.read(1).mask.sum() == 12 * 12
     with pytest.raises(UnusableImage, match="decoded"):
-        source.load(2)
+        source.read(2)
     assert source.counts["degenerate boxes"] == 1
-    assert source.skipped == [("row 3", "no usable box"), ("row 4", "no label")]
+    assert faults(source) == [("row 3", "no usable box"), ("row 4", "no label")]
 
 
 def test_parquet_with_lists_of_boxes_and_huggingface_images(tmp_path):
@@ -214,30 +226,60 @@ def test_parquet_with_lists_of_boxes_and_huggingface_images(tmp_path):
         pa.table({"image": [{"bytes": encoded(solid(9)), "path": "a"}], "label": [0], **boxes}),
         tmp_path / "val-0.parquet",
     )
-    assert open_source(f"parquet:{tmp_path}").load(0).mask.sum() == 32
+    assert open_source(f"parquet:{tmp_path}").read(0).mask.sum() == 32
 
 
-def test_parquet_without_a_column_names_the_nearest(tmp_path):
-    pq.write_table(pa.table({"image": [b""], "labels": [0]}), tmp_path / "a.parquet")
-    with pytest.raises(VitvisError, match="lacks the columns label.*did you mean 'labels'"):
-        open_source(str(tmp_path / "a.parquet"))
+def test_parquet_without_classes_says_which_columns_there_are(tmp_path):
+    pq.write_table(pa.table({"image": [b""], "kind": [0]}), tmp_path / "a.parquet")
+    source = open_source(f"parquet:{tmp_path / 'a.parquet'}")
+    assert not len(source.measurable) and "there are image, kind; give label or labels" in source.unlabelled
 
 
 @pytest.mark.parametrize(
     ("column", "values", "message"),
     [
-        ("label", ["cat"], "column label holds string; give whole numbers"),
-        ("xmin", ["0"], "column xmin holds string; give numbers"),
-        ("image", ["a.jpg"], "column image holds string; give bytes"),
-        ("xmin", [[0, 1]], "no usable image .1 were skipped; most: box columns hold lists of different lengths"),
-        ("xmax", [-1], "no usable image .1 were skipped; most: no usable box"),
+        ("label", [0.5], "column label: holds double; give whole numbers or names"),
+        ("label", [2**62], "class 4611686018427387904 in row 0 is no number from 0 to 999999"),
+        ("xmin", ["left"], "column xmin holds string; give numbers"),
+        ("image", ["a.jpg"], "no column holds image bytes"),
     ],
 )
 def test_parquet_with_columns_of_another_kind(tmp_path, column, values, message):
     rows = {"image": [encoded(solid(9))], "label": [0], "xmin": [0], "ymin": [0], "xmax": [3], "ymax": [3]}
     pq.write_table(pa.table(rows | {column: values}), tmp_path / "a.parquet")
-    with pytest.raises(VitvisError, match=message):
-        open_source(str(tmp_path / "a.parquet"))
+    with pytest.raises(VitvisError, match=message) as error:
+        open_source(f"parquet:{tmp_path / 'a.parquet'}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "fault"),
+    [
+        ("xmin", [[0, 1]], "box columns hold lists of different lengths"),
+        ("xmax", [-1], "no usable box"),
+        ("xmax", [float("inf")], "no usable box"),
+    ],
+)
+def test_boxes_that_can_not_be_drawn_are_listed_and_the_photo_is_still_read(tmp_path, column, values, fault):
+    rows = {"image": [encoded(solid(9))], "label": [0], "xmin": [0], "ymin": [0], "xmax": [3], "ymax": [3]}
+    pq.write_table(pa.table(rows | {column: values}), tmp_path / "a.parquet")
+    source = open_source(f"parquet:{tmp_path / 'a.parquet'}")
+    assert faults(source) == [("row 0", fault)] and not len(source.measurable)
+    photo = source.read(0)
+    assert photo.image.size == (16, 16) and photo.mask is None and photo.fault
+
+
+def test_parquet_of_names_is_numbered_and_a_folder_is_read_by_its_split(tmp_path):
+    for split, names in (("train", ["cat", "dog"]), ("test", ["dog", "cat", None]), ("validation", ["owl"])):
+        rows = {"img": [encoded(solid(9))] * len(names), "label": names}
+        pq.write_table(pa.table(rows), tmp_path / f"{split}-00000-of-00001.parquet")
+    test = open_source(f"parquet:{tmp_path}", split="test")
+    assert test.length == 3 and test.labels.tolist() == [1, 0, -1] and test.classes.names == ["cat", "dog"]
+    assert [open_source(f"parquet:{tmp_path}", split=split).length for split in (None, "val", "train")] == [1, 1, 2]
+    with pytest.raises(VitvisError, match="no .parquet files of that split .there are: test, train, val"):
+        open_source(f"parquet:{tmp_path}", split="dev")
+    with pytest.raises(VitvisError, match="is no folder, so split=test says nothing"):
+        open_source(f"parquet:{tmp_path}/test-00000-of-00001.parquet", split="test")
 
 
 @pytest.mark.parametrize("size", [0, 6, 200])
@@ -246,7 +288,7 @@ def test_parquet_that_is_cut_off(tmp_path, size):
     pq.write_table(pa.table({"image": [b""], "label": [0]}), buffer)
     (tmp_path / "a.parquet").write_bytes(buffer.getvalue()[:size])
     with pytest.raises(VitvisError, match="can't be read as Parquet"):
-        open_source(str(tmp_path / "a.parquet"))
+        open_source(f"parquet:{tmp_path / 'a.parquet'}")
 
 
 def test_folder_with_polygons(tmp_path):
@@ -259,11 +301,13 @@ def test_folder_with_polygons(tmp_path):
     (tmp_path / "polygons/b.txt").write_text("")
     (tmp_path / "classes.txt").write_text("\n".join("person bike car moto plane bus".split()))
     source = open_source(f"folder:{tmp_path}")
-    assert [(entry.key, entry.label) for entry in source.entries] == [("a.jpg", 5)]  # the largest polygon's class
-    assert source.class_names[5] == "bus"
-    mask = source.load(0).mask
+    assert [(source.key(index), source.labels[index]) for index in source.measurable] == [
+        ("a.jpg", 5)
+    ]  # the largest polygon's class
+    assert source.classes.names[5] == "bus"
+    mask = source.read(0).mask
     assert mask[5:].all() and not mask[:4].any()
-    assert source.skipped == [("b.jpg", "polygon file is empty"), ("c.jpg", "no polygon file")]
+    assert faults(source) == [("b.jpg", "polygon file is empty"), ("c.jpg", "no polygon file")]
 
 
 @pytest.mark.parametrize("how", ["folders", "list"])
@@ -276,24 +320,24 @@ def test_folder_with_mask_files(tmp_path, how):
         save(Image.fromarray(mask), tmp_path / f"masks/{place}.png")
     if how == "list":
         (tmp_path / "labels.csv").write_text("x.png,0\ny.png,1\n")
-    source = open_source(str(tmp_path))
-    assert [entry.label for entry in source.entries] == [0, 1]
-    assert source.load(1).mask.sum() == 30
-    assert (source.class_ids == list(imagenet_ids())) == (how == "folders")
+    source = open_source(f"folder:{tmp_path}")
+    assert labels(source) == [0, 1]
+    assert source.read(1).mask.sum() == 30
+    assert (source.classes.ids == list(imagenet_ids())) == (how == "folders")
 
 
 def test_coco128(shared_dir):
     source = open_source(f"folder:{shared_dir / 'data/coco128'}")
-    assert 120 <= len(source) <= 128
-    shares = [source.load(index).mask.mean() for index in range(0, len(source), 16)]
+    assert 120 <= len(source.measurable) <= source.length == 128
+    shares = [source.read(index).mask.mean() for index in source.measurable[::16]]
     assert all(0 < share <= 1 for share in shares)
 
 
 def test_tiny_imagenet(shared_dir):
-    source = open_source(f"{shared_dir / 'data/tiny-imagenet/val.parquet'}")
-    assert len(source) + len(source.skipped) == 10_000 and len(source.class_names) == 200
-    assert set(source.class_ids) <= set(imagenet_ids())
-    assert source.load(0).image.size == (64, 64)
+    source = open_source(f"parquet:{shared_dir / 'data/tiny-imagenet/val.parquet'}")
+    assert len(source.measurable) + len(source.faults) == source.length == 10_000 and len(source.classes) == 200
+    assert set(source.classes.ids) <= set(imagenet_ids())
+    assert source.read(0).image.size == (64, 64)
 
 
 def test_wrong_kind_and_path_name_the_nearest(tmp_path):
@@ -301,7 +345,7 @@ def test_wrong_kind_and_path_name_the_nearest(tmp_path):
         open_source(f"imagnet:{tmp_path}")
     (tmp_path / "photos").mkdir()
     with pytest.raises(VitvisError, match="did you mean '.*photos'"):
-        open_source(str(tmp_path / "fotos"))
+        open_source(f"folder:{tmp_path / 'fotos'}")
     with pytest.raises(VitvisError, match="Data and Annotations"):
         open_source(f"imagenet:{tmp_path}")
 
@@ -309,10 +353,10 @@ def test_wrong_kind_and_path_name_the_nearest(tmp_path):
 def test_in9_map_is_read_from_its_file(tmp_path):
     import torch
 
-    from tests.evaluate.trees import block_backbone
+    from tests.data.trees import block_backbone
     from vitvis.data.labels import make_label_map
 
-    source = open_source(str(imagenet9(tmp_path)))
+    source = open_source(f"imagenet9:{imagenet9(tmp_path)}")
     file = tmp_path / "in_to_in9.json"
     file.write_text(json.dumps({str(output): {0: 0, 1: 1, 2: 0}.get(output, -1) for output in range(12)}))
     labels = make_label_map(block_backbone(), source, str(file))

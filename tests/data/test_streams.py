@@ -6,21 +6,23 @@ import importlib.util
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.search.test_engine import tiny_backbone
 from vitvis.config.core import merge
-from vitvis.data.sources import BrokenImage, Source, open_source
-from vitvis.data.streams import TimmStream
+from vitvis.data.kinds import open_source
+from vitvis.data.layouts.timm import TensorFlowStream
+from vitvis.data.loader import ModelView, Share, make_loader
+from vitvis.data.photo import UnusableImage
+from vitvis.data.source import Request, Source
 from vitvis.errors import VitvisError
 from vitvis.search import engine, read_search
-from vitvis.search.loading import make_loader
 from vitvis.search.settings import SearchSettings
 
 COUNTS = (4, 3, 5)
@@ -85,14 +87,20 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets.disable_progress_bars()
 
 
-def _read(source: Source, rank: int = 0, world: int = 1) -> dict[int, tuple[str, int | None, int | None]]:
+def _small(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(image.resize((8, 8))).copy()).permute(2, 0, 1) / 255
+
+
+def _read(
+    source: Source, needs: Callable[[int, int], bool] | None = None
+) -> dict[int, tuple[str, int | None, int | None]]:
     """Dataset index -> key, label, number of the image whose pixels it shows (None where it is broken)."""
     found: dict[int, tuple[str, int | None, int | None]] = {}
-    for item, load in source.stream(rank, world):
+    for item, read in source.stream(needs):
         try:
-            pixels = np.asarray(load())
+            pixels = np.asarray(read().image)
             number = next(number for number in range(TOTAL) if np.array_equal(pixels, _pixels(number)))
-        except BrokenImage:
+        except UnusableImage:
             number = None
         assert item.index not in found
         found[item.index] = item.key, item.label, number
@@ -108,32 +116,30 @@ def test_shards_are_read_in_order_and_shared_between_ranks(shards: Path, info: b
         about = {"name": "val", "num_samples": TOTAL, "filenames": names, "shard_lengths": COUNTS}
         (shards / "_info.json").write_text(json.dumps({"splits": {"val": about}}))
         split = "val"
-    source = open_source(f"wds/{shards}", split=split)
+    source = open_source(f"wds:{shards}", split=split)
     everything = _read(source)
     expected = {n: (f"{n:03}", n % 2, None if n == 5 else n) for n in range(TOTAL)}
     assert everything == expected and source.length == (TOTAL if info else None)
-    for world in (2, 3, 4):  # with lengths, whole shards go to a rank; four ranks have too few of them
-        parts = [_read(source, rank, world) for rank in range(world)]
-        assert {index: value for part in parts for index, value in part.items()} == expected
-        assert sum(map(len, parts)) == TOTAL
-    assert list(_read(open_source(f"wds/{shards}", split=split, limit=6))) == list(range(6))
+    for world in (2, 3, 4):
+        shares = [
+            make_loader(source, ModelView(_small), batch_size=2, share=Share(rank, world)) for rank in range(world)
+        ]
+        taken = sorted((batch.number, batch.indices.tolist()) for share in shares for batch in share)
+        assert taken == [(n, [i for i in (2 * n, 2 * n + 1) if i != 5]) for n in range(TOTAL // 2)]
+    behind = _read(source, lambda first, stop: stop > 7)  # a shard that nothing is needed of is passed over
+    assert list(behind) == (list(range(7, TOTAL)) if info else list(range(TOTAL)))
+    assert list(_read(open_source(f"wds:{shards}", split=split, limit=6))) == list(range(6))
 
 
 @needs_webdataset
 @pytest.mark.parametrize("workers", [0, 1])
 def test_loader_resumes_in_the_middle_of_a_stream_and_lists_the_broken(shards: Path, workers: int) -> None:
-    source = open_source(f"wds/{shards}", split="val-{0000..0002}.tar")
-
-    def transform(image: Image.Image):  # noqa: ANN202
-        import torch
-
-        return torch.from_numpy(np.asarray(image.resize((8, 8))).copy()).permute(2, 0, 1) / 255
-
-    batches = list(make_loader(source, transform, batch_size=4, workers=workers, skip=3, rank=1, world=2))
-    assert [int(index) for batch in batches for index in batch.indices] == [7, 9, 11]
-    batches = list(make_loader(source, transform, batch_size=4, workers=workers, skip=3))
-    assert [sample.item.key for batch in batches for sample in batch.broken] == ["005"]
-    assert sum(batch.consumed for batch in batches) == TOTAL - 3
+    source, view = open_source(f"wds:{shards}", split="val-{0000..0002}.tar"), ModelView(_small)
+    batches = list(make_loader(source, view, batch_size=3, workers=workers, share=Share(1, 2, {1})))
+    assert [(batch.number, batch.indices.tolist()) for batch in batches] == [(3, [9, 10, 11])]  # 1 was done before
+    batches = list(make_loader(source, view, batch_size=5, workers=workers, share=Share(done={0})))
+    assert [skipped for batch in batches for skipped in batch.skipped] == [(5, "005", batches[0].skipped[0][2])]
+    assert [batch.size for batch in batches] == [5, 2]
 
 
 @needs_webdataset
@@ -146,9 +152,10 @@ def test_search_of_shards_is_the_search_of_their_files(
         data = b"no image" if number == 5 else _png(number)
         (tmp_path / "files" / f"{number:03}.png").write_bytes(data)
     runs = []
-    for place, data in enumerate((f"wds/{shards}", f"folder:{tmp_path / 'files'}")):
+    for place, data in enumerate((f"wds:{shards}", f"folder:{tmp_path / 'files'}")):
         out = engine.search(merge(SearchSettings, [
-            f"data={data}", "split=val-{0000..0002}.tar", "units=blocks.1.mlp:0-7", "k=4", "sample=10", "per_decile=1",
+            f"data={data}", *([] if place else ["split=val-{0000..0002}.tar"]), "units=blocks.1.mlp:0-7", "k=4",
+            "sample=10", "per_decile=1",
             "trainer.accelerator=cpu", "trainer.progress=none", f"workers={1 - place}", "batch_size=5",
             f"out={tmp_path / str(place)}",
         ]))  # fmt: skip
@@ -169,7 +176,7 @@ def test_search_of_shards_is_the_search_of_their_files(
 def test_shard_that_breaks_off_is_listed_and_the_others_are_read(shards: Path) -> None:
     whole = (shards / "val-0000.tar").read_bytes()
     (shards / "val-0000.tar").write_bytes(whole[: len(whole) // 2])
-    found = _read(open_source(f"wds/{shards}", split="val-{0000..0002}.tar"))
+    found = _read(open_source(f"wds:{shards}", split="val-{0000..0002}.tar"))
     broken = [key for key, _, number in found.values() if number is None]
     assert broken == ["val-0000.tar", "005"]
     assert [number for *_, number in found.values() if number is not None][-7:] == [4, 6, 7, 8, 9, 10, 11]
@@ -181,22 +188,22 @@ def test_shard_cut_between_two_entries_is_listed_too(shards: Path) -> None:
     with tarfile.open(path) as tar:
         third = [member.offset for member in tar if member.name == "002.png"][0]
     path.write_bytes(path.read_bytes()[:third])
-    found = _read(open_source(f"wds/{shards}", split="val-0000.tar"))
+    found = _read(open_source(f"wds:{shards}", split="val-0000.tar"))
     assert found == {0: ("000", 0, 0), 1: ("001", 1, 1), 2: ("val-0000.tar", None, None)}
 
 
 @needs_webdataset
 def test_wrong_shards_are_one_line(shards: Path) -> None:
-    with pytest.raises(VitvisError, match=r"there are val-0000.tar, val-0001.tar, val-0002.tar"):
-        open_source(f"wds/{shards}", split="validation")
+    with pytest.raises(VitvisError, match=r"holds no .tar files of that split .there are: val"):
+        open_source(f"wds:{shards}", split="test")
     with pytest.raises(VitvisError, match=r"no such shard: .*val-0003.tar"):
-        open_source(f"wds/{shards}", split="val-{0000..0003}.tar")
+        open_source(f"wds:{shards}", split="val-{0000..0003}.tar")
     with pytest.raises(VitvisError, match="no such folder"):
-        open_source(f"wds/{shards / 'nowhere'}", split="val")
+        open_source(f"wds:{shards / 'nowhere'}", split="val")
     about = {"name": "val", "num_samples": 2, "filenames": ["val-0000.tar"], "shard_lengths": [2]}
     (shards / "_info.json").write_text(json.dumps({"splits": {"val": about}}))
     with pytest.raises(VitvisError, match="holds more than the 2 images"):
-        _read(open_source(f"wds/{shards}", split="val"))
+        _read(open_source(f"wds:{shards}", split="val"))
 
 
 @needs_datasets
@@ -204,7 +211,7 @@ def test_wrong_shards_are_one_line(shards: Path) -> None:
 @pytest.mark.parametrize("prefix", ["hfds", "hfids"])
 def test_hugging_face_folder_is_read_with_its_classes(folder: Path, prefix: str) -> None:
     (folder / "train" / "dog" / "3.png").write_bytes(_png(3)[:200])
-    source = open_source(f"{prefix}/{folder}", split="train")
+    source = open_source(f"{prefix}:{folder}", split="train")
     found = _read(source)
     labels = {"cat": 0, "dog": 1}
     expected = {
@@ -212,10 +219,11 @@ def test_hugging_face_folder_is_read_with_its_classes(folder: Path, prefix: str)
         for n, kind in enumerate(["cat", "cat", "dog", "dog", "dog"])
     }
     assert found == expected and source.random_access == (prefix == "hfds")
-    assert {**_read(source, 0, 2), **_read(source, 1, 2)} == expected
     assert [item.label_name for item, _ in source.stream()] == ["cat", "cat", "dog", "dog", "dog"]
-    with pytest.raises(VitvisError, match="validation"):
-        open_source(f"{prefix}/{folder}")
+    assert source.classes.names == ["cat", "dog"]
+    assert open_source(f"{prefix}:{folder}").split == "train", "there is no other"
+    with pytest.raises(VitvisError, match="no such split.*there are: train"):
+        open_source(f"{prefix}:{folder}", split="validation")
 
 
 @needs_datasets
@@ -229,41 +237,36 @@ def test_hugging_face_bytes_in_parquet_are_read(tmp_path: Path) -> None:
     path = tmp_path / "table" / "train-00000-of-00001.parquet"
     datasets.Dataset.from_dict(rows, features=features).to_parquet(path)
     for prefix in ("hfds", "hfids"):
-        found = _read(open_source(f"{prefix}/{tmp_path / 'table'}", split="train"))
+        found = _read(open_source(f"{prefix}:{tmp_path / 'table'}", split="train"))
         assert [value[1:] for value in found.values()] == [(0, 0), (1, 1), (0, 2)]
         assert next(iter(found.values()))[0] in ("row 0", "sample 0")
     own = open_source(f"parquet:{path}")  # without the library
-    assert [own.item(n).label_name for n in range(3)] == ["a", "b", "a"]
+    assert [own.entry(n).label_name for n in range(3)] == ["a", "b", "a"]
     assert [value[1:] for value in _read(own).values()] == [(0, 0), (1, 1), (0, 2)]
 
 
 def test_tar_file_is_read_at_any_index_by_any_process(tmp_path: Path) -> None:
     _tar(tmp_path / "all.tar", {f"{'cat' if n < 2 else 'dog'}/{n}.png": _png(n) for n in range(5)})
-    source = open_source(f"tar/{tmp_path / 'all.tar'}")
+    source = open_source(f"tar:{tmp_path / 'all.tar'}")
     expected = {n: (f"{'cat' if n < 2 else 'dog'}/{n}.png", int(n >= 2), n) for n in range(5)}
-    assert _read(source) == expected and source.item(4).label_name == "dog"
-    import torch
-
-    def transform(image: Image.Image) -> torch.Tensor:
-        return torch.from_numpy(np.asarray(image).copy())
-
-    images = [batch.images[0] for batch in make_loader(source, transform, batch_size=1, workers=2)]
-    assert all(np.array_equal(image, _pixels(n)) for n, image in enumerate(images))
+    assert _read(source) == expected and source.entry(4).label_name == "dog"
+    images = [batch.tensors["images"][0] for batch in make_loader(source, ModelView(_small), batch_size=1, workers=2)]
+    assert all(torch.equal(image / 255, _small(Image.fromarray(_pixels(n)))) for n, image in enumerate(images))
     with pytest.raises(VitvisError, match="no such file"):
-        open_source(f"tar/{tmp_path / 'other.tar'}")
+        open_source(f"tar:{tmp_path / 'other.tar'}")
     (tmp_path / "cut.tar").write_bytes((tmp_path / "all.tar").read_bytes()[:700])
     with pytest.raises(VitvisError, match="can't be opened") as error:
-        open_source(f"tar/{tmp_path / 'cut.tar'}")
+        open_source(f"tar:{tmp_path / 'cut.tar'}")
     assert "\n" not in str(error.value)
 
 
 def test_torchvision_dataset_is_read(folder: Path) -> None:
-    source = open_source(f"torch/image_folder:{folder}", split="train")
+    source = open_source(f"torch:image_folder:{folder}", split="train")
     found = _read(source)
     assert [value[1:] for value in found.values()] == [(0, 0), (0, 1), (1, 2), (1, 3), (1, 4)]
-    assert source.item(4).label_name == "dog" and source.item(4).key.endswith("dog/4.png")
-    with pytest.raises(VitvisError, match="say where it lies: data=torch/cifar10:FOLDER"):
-        open_source("torch/cifar10")
+    assert source.entry(4).label_name == "dog" and source.entry(4).key.endswith("dog/4.png")
+    with pytest.raises(VitvisError, match="say where it lies: data=torch:cifar10:FOLDER"):
+        open_source("torch:cifar10")
 
 
 def test_stream_that_gives_pictures_is_numbered_and_a_failure_is_one_line() -> None:
@@ -279,16 +282,20 @@ def test_stream_that_gives_pictures_is_numbered_and_a_failure_is_one_line() -> N
                 yield Image.fromarray(_pixels(number)), np.int64(number % 2)
             raise OSError("connection\nlost")
 
-    source = TimmStream(SimpleNamespace(reader=Reader()), spec="tfds/x", class_names={"1": "one"}, limit=None)
+    source = TensorFlowStream.__new__(TensorFlowStream)
+    Source.__init__(source, Request("tfds", "x"))
+    source.take(Reader())
+    assert source.length == 6
+    source.classes.names = ["none", "one"]
     found = []
     with pytest.raises(VitvisError, match="broke off .connection lost.; give the same command again") as error:
-        for item, load in source.stream(1, 2):
-            load()
+        for item, read in source.stream():
+            read()
             found.append((item.index, item.label, item.label_name))
-    assert found == [(1, 1, "one"), (3, 1, "one")] and "\n" not in str(error.value)
+    assert found == [(0, 0, "none"), (1, 1, "one"), (2, 0, "none"), (3, 1, "one")] and "\n" not in str(error.value)
 
 
 def test_missing_library_is_one_line_that_names_it() -> None:
     if importlib.util.find_spec("tensorflow_datasets") is None:
         with pytest.raises(VitvisError, match="pip install tensorflow"):
-            open_source("tfds/mnist")
+            open_source("tfds:mnist")
