@@ -84,7 +84,7 @@ def measured(bench: Bench, role: str, records: Sequence[Record]) -> tuple[dict[s
         for found in run.sites[site.name]:
             labels = [run.images[index]["label"] for index in found["strongest_index"]]
             columns["same"].setdefault(site.depth, []).append(same_label(labels))
-    counts = Counter(bench.source.item(index).label for index in range(bench.source.length or 0))
+    counts = Counter(bench.source.labels[: bench.source.length].tolist())
     return columns, chance_of_same(list(counts.values()))
 
 
