@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from vitvis.data.sample import keyed_hash
-from vitvis.data.sources import BrokenImage, Source, decode, open_source
+from vitvis.data.decode import decode
+from vitvis.data.kinds import open_source
+from vitvis.data.photo import UnusableImage
+from vitvis.data.source import Source
 from vitvis.errors import VitvisError
 from vitvis.judge.pairs import middle_photos
 from vitvis.runs import atomic_write, digest
 from vitvis.search.reading import SearchRun
+from vitvis.search.sample import keyed_hash
 
 __all__ = ["Album", "open_album"]
 
@@ -47,7 +50,7 @@ class Album:
         """Decode a photo to RGB.
 
         Raises:
-            BrokenImage: it can't be read, or isn't there any more.
+            UnusableImage: it can't be read, or isn't there any more.
         """
         if self.source is not None:
             return self.source.load(index)
@@ -58,10 +61,10 @@ class Album:
         """Return a photo as the run's model saw it, RGB.
 
         Raises:
-            BrokenImage: the search has kept no thumbnail of it.
+            UnusableImage: the search has kept no thumbnail of it.
         """
         if self.search is None:
-            raise BrokenImage("no search, no thumbnails")
+            raise UnusableImage("no search, no thumbnails")
         return decode(self.search.thumb(index))
 
     def by_chance(self, count: int, seed: int) -> list[int]:
@@ -100,7 +103,9 @@ class Album:
         atomic_write(path, buffer.getvalue())
 
 
-def open_album(search: SearchRun | None, data: str | None, *, split: str, photos: str, folder: Path) -> Album | None:
+def open_album(
+    search: SearchRun | None, data: str | None, *, split: str | None, photos: str, folder: Path
+) -> Album | None:
     """Open the photos of a search, at full resolution where its data is still there, or those of data alone.
 
     Args:
@@ -133,7 +138,7 @@ def open_album(search: SearchRun | None, data: str | None, *, split: str, photos
         _check_random_access(source, data or str(recipe.get("data")))
         if recipe.get("images") not in (None, source.length):
             raise VitvisError(
-                f"data={source.spec}: has {source.length} images, but the search {search.path} saw {recipe['images']};"
+                f"{source.spec}: has {source.length} images, but the search {search.path} saw {recipe['images']};"
                 " give its own data, or photos=thumbs"
             )
     except VitvisError:

@@ -14,7 +14,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from vitvis.data.sources import BrokenImage
+from vitvis.data.photo import UnusableImage
 from vitvis.errors import VitvisError
 from vitvis.judge.album import Album, as_tensor, missing, open_album
 from vitvis.judge.case import Case, load_model, open_case
@@ -333,7 +333,7 @@ def _spectrum(plan: _Plan, spectra: np.ndarray) -> list[float | None]:
                 seen.append(backbone.transform()(album.load(index)))
             else:
                 seen.append(as_tensor(album.thumb(index)))
-        except BrokenImage:
+        except UnusableImage:
             continue
     size = tuple(int(side) for side in plan.case.manifest["backbone"]["image_size"])
     seen = [photo for photo in seen if tuple(photo.shape[-2:]) == size]

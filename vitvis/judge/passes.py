@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vitvis.backbones import Site, Unit
 from vitvis.backbones.backbone import Backbone
-from vitvis.data.sources import BrokenImage
+from vitvis.data.photo import UnusableImage
 from vitvis.judge.album import Album, as_tensor
 from vitvis.judge.eye import Eye
 from vitvis.judge.naturalness import clipped, radial_spectrum
@@ -66,7 +66,7 @@ class PhotoJob:
         for place, index in enumerate(self.indices):
             try:
                 images.append(transform(self.album.load(index)))
-            except BrokenImage:
+            except UnusableImage:
                 continue
             places.append(place)
         return torch.stack(images) if images else torch.zeros(0, 3, 1, 1), places

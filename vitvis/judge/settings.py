@@ -36,7 +36,7 @@ class JudgeSettings:
                                 "of several, each run takes the one of its own model")  # fmt: skip
     data: str | None = setting(None, "photos: those of the search where they have moved; without a search, what "
                                "naturalness is compared with")  # fmt: skip
-    split: str = setting("validation", "split of data=, where timm's dataset factory reads it")
+    split: str | None = setting(None, "part of data=: train, val, ...; val where there is one when null")
     photos: str = setting("auto", "what a judge sees of a photo: data (at its own resolution), thumbs (the thumbnails "
                           "of the search), or data where it is still there",
                           choices=("auto", "data", "thumbs"))  # fmt: skip
