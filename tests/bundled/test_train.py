@@ -56,13 +56,16 @@ def test_a_run_that_stops_goes_on_to_the_same_weights(
 def test_a_run_branches_off_from_a_checkpoint_of_another(root: Path, photos_dir: Path, tmp_path: Path) -> None:
     # Step 2 is in the constant part of both lengths, 4 steps and 5: a branch may end sooner than its trunk would.
     words = ("ema=0.5", "optim.warmup=1", "optim.decay=0.25", "sizes=[[0,32]]")
-    trunk = train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "trunk", *words, "epochs=1", "stop_at=2"))
-    whole = train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "whole", *words))
+    longer = (*words, "epochs=1", "seed=7")
+    trunk = train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "trunk", *longer, "stop_at=2"))
     before = trunk.read_bytes()
     branch = train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "branch", *words, f"resume={trunk}"))
-    weights = read_weights(branch)
-    assert all(torch.equal(value, weights[name]) for name, value in read_weights(whole).items())
     assert trunk.read_bytes() == before
+    afresh = train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "afresh", *words))
+    same = train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "trunk", *words))  # goes on where it stands
+    expected, found, other = (read_weights(path) for path in (same, branch, afresh))
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    assert not torch.equal(other["head.weight"], found["head.weight"])
 
 
 @pytest.mark.parametrize(
