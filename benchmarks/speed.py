@@ -220,7 +220,7 @@ class Bench:
         from vitvis.fit import ActivationMaximization
         from vitvis.fit.timing import bare_steps
 
-        module = ActivationMaximization(self.backbone, [chunk], self.settings[arm[0]]).to(self.device)
+        module = ActivationMaximization(self.backbone, self.settings[arm[0]]).to(self.device)
         began = self.clock()
         module.begin(chunk)
         module.results()
@@ -250,7 +250,7 @@ class Bench:
             from vitvis.fit import ActivationMaximization
             from vitvis.fit.timing import bare_steps
 
-            module = ActivationMaximization(self.backbone, [chunk], self.settings[cell.arm[0]]).to(self.device)
+            module = ActivationMaximization(self.backbone, self.settings[cell.arm[0]]).to(self.device)
             for step in bare_steps(module, chunk, "bf16-mixed" if cell.arm.endswith("16") else "32-true"):
                 if step % max(1, cell.steps // 20) and step != cell.steps:
                     continue

@@ -86,7 +86,7 @@ def make(backbone: Any, variant: dict[str, Any], depths: list[int], count: int) 
         name = next(site.name for site in backbone.sites.values() if site.kind == "mlp" and site.depth == depth)
         units = parse_units([f"{name}:~{count}"], backbone.sites)
         chunk = plan_chunks(units, [0], backbone.sites, count)[0]
-        module = ActivationMaximization(backbone, [chunk], settings)
+        module = ActivationMaximization(backbone, settings)
         curve: list[float] = []
         with changes(backbone, module, variant, settings.steps):
             steps = bare_steps(module, chunk, "bf16-mixed" if variant.get("bf16") else "32-true")

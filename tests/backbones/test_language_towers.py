@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import timm
 import torch
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
 
 from vitvis.backbones import Backbone, Tap, load_backbone, parse_units
@@ -139,14 +139,17 @@ def test_an_image_is_optimised_for_its_units(name: str) -> None:
     settings = merge(FitSettings, {"steps": 2, "copies": 1, "augment.affine": None, "regularize.tv": 0.0})
     units = parse_units(addresses, backbone.sites)
     chunks = plan_chunks(units, [0], backbone.sites, 4)
-    module = ActivationMaximization(backbone, chunks, settings)
+    module = ActivationMaximization(backbone, settings)
     ends: list[dict[str, Any]] = []
+
+    class Collect(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+            ends.extend(pl_module.results() if batch.last else [])
+
     trainer = Trainer(
-        max_epochs=len(chunks), accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[Collect()],
     )  # fmt: skip
-    original = module.on_train_epoch_end
-    module.on_train_epoch_end = lambda: (original(), ends.extend(module.results()))[0]  # type: ignore[method-assign]
     trainer.fit(module, UnitDataModule(chunks, settings.steps))
     assert len(ends) == len(units) and {row["status"] for row in ends} <= {"ok", "dead"}
     assert all(torch.isfinite(torch.tensor(row["activation"])) for row in ends)

@@ -88,7 +88,7 @@ def test_flops_counted_are_those_of_the_closed_form(vit, block) -> None:
     from vitvis.fit.timing import bare_steps
 
     chunk = plan_chunks(parse_units(f"blocks.{block}.mlp:0-1", vit.sites), [0], vit.sites, 2)[0]
-    module = ActivationMaximization(vit, [chunk], {"copies": 3, "steps": 4, "augment": {"affine": None}})
+    module = ActivationMaximization(vit, {"copies": 3, "steps": 4, "augment": {"affine": None}})
     steps = bare_steps(module, chunk)
     next(steps)  # looks for the short way, with an image of its own
     found = count_flops(lambda: next(steps))

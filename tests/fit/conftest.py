@@ -31,24 +31,28 @@ def fit(backbone: Backbone):
     def run(units: str, recipe: dict[str, Any], seeds=(0,), size: int = 16, **trainer: Any):
         settings = merge(FitSettings, {"steps": 4, "copies": 2}, recipe)
         chunks = plan_chunks(parse_units(units, backbone.sites), list(seeds), backbone.sites, size)
-        module = ActivationMaximization(backbone, chunks, settings)
+        module = ActivationMaximization(backbone, settings)
         kept: dict[tuple[str, int], torch.Tensor] = {}
         rows: dict[tuple[str, int], dict[str, Any]] = {}
 
         class Collect(Callback):
-            def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+            def on_train_batch_end(
+                self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, index: int
+            ) -> None:
+                if not batch.last:
+                    return
                 kept.update(zip(pl_module.chunk.targets, pl_module.images(), strict=True))
                 rows.update(zip(pl_module.chunk.targets, pl_module.results(), strict=True))
 
         options = dict(
-            max_epochs=len(chunks), accelerator="cpu", logger=False, enable_checkpointing=False,
+            max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False,
         )  # fmt: skip
         callbacks = [Collect(), *trainer.pop("callbacks", [])]
-        ckpt_path = trainer.pop("ckpt_path", None)
+        ckpt_path, resume = trainer.pop("ckpt_path", None), trainer.pop("resume", None)
         Trainer(**(options | trainer), callbacks=callbacks).fit(
             module,
-            UnitDataModule(chunks, settings.steps),
+            UnitDataModule(chunks, settings.steps, resume=resume),
             ckpt_path=ckpt_path,
             weights_only=True if ckpt_path else None,
         )

@@ -222,7 +222,9 @@ def test_memory_does_not_grow_with_the_number_of_chunks(tmp_path):
     class Watch(Callback):
         tensors: list[int] = []
 
-        def on_train_epoch_end(self, *_):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if not batch.last:
+                return
             gc.collect()
             held = (item for item in gc.get_objects() if isinstance(item, torch.Tensor))
             self.tensors.append(sum(item.untyped_storage().nbytes() for item in held))

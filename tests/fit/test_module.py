@@ -18,10 +18,9 @@ KEY = ("blocks.1.mlp:2", 0)
 
 def test_activation_rises_for_every_image(fit) -> None:
     recipe = {"steps": 30, "optim": {"lr": 0.2}, "objective": {"pre": 0.5}}
-    module, images, rows = fit("blocks.0.mlp:0-4", recipe, size=2)
+    _, _, rows = fit("blocks.0.mlp:0-4", recipe, size=2)
     assert [row["status"] for row in rows.values()] == ["ok"] * 5
     assert all(row["activation"] > row["activation_start"] + 0.05 for row in rows.values())
-    assert [len(chunk) for chunk in module.chunks] == [2, 2, 1]
     assert all(0 <= row["hf_share"] <= 1 and row["rank"] >= 1 and row["site_width"] == 192 for row in rows.values())
 
 
@@ -84,7 +83,7 @@ class Stop(Callback):
         self.state = state
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if self.state is None and trainer.current_epoch == 1 and pl_module.step == 3:
+        if self.state is None and batch.chunk.units[0].index == 2 and pl_module.step == 3:
             self.state = pl_module.chunk_state()
 
 
@@ -95,15 +94,8 @@ def test_going_on_from_a_chunk_state_gives_the_same_image(fit, tmp_path) -> None
     torch.save(stop.state, tmp_path / "state.pt")
     state = torch.load(tmp_path / "state.pt", weights_only=True)
 
-    class Resume(Callback):
-        def on_train_epoch_start(self, trainer, pl_module) -> None:
-            trainer.datamodule.start_step = state["step"]
-
-        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
-            if batch == state["step"] and pl_module.step == 0:
-                pl_module.load_chunk_state(state)
-
-    module, resumed, rows = fit("blocks.1.mlp:2", recipe, callbacks=[Resume()])
+    kept = {"step": state["step"], "module": state}
+    module, resumed, rows = fit("blocks.1.mlp:2", recipe, resume=lambda chunk: kept)
     assert module.step == 6
     assert torch.equal(resumed[KEY], whole[KEY])
 
@@ -138,7 +130,7 @@ def test_chunks_are_of_one_site_and_cover_everything(backbone) -> None:
 
 def test_saved_bytes_grow_with_depth_and_bound_the_chunk(backbone) -> None:
     cpu = torch.device("cpu")
-    shallow, deep = (saved_bytes(backbone, backbone.site(f"blocks.{i}.mlp"), cpu) for i in (0, 1))
+    shallow, deep = (saved_bytes(backbone, backbone.site(f"blocks.{i}.mlp")) for i in (0, 1))
     assert 0 < shallow < 0.7 * deep
     sites = list(backbone.sites.values())
     assert choose_chunk(backbone, sites, FitSettings(copies=4), cpu) == 8
@@ -153,8 +145,8 @@ def test_the_recipe_is_what_decides_the_image() -> None:
 
 def test_a_recipe_mapping_is_enough(backbone) -> None:
     chunks = plan_chunks(parse_units(["blocks.0.mlp:0"], backbone.sites), [0], backbone.sites, 1)
-    module = ActivationMaximization(backbone, chunks, {"image": {"kind": "pixel"}, "copies": 3})
-    assert module.augmentations.copies == 3 and module.image.shape == (1, 3, 32, 32)
+    module = ActivationMaximization(backbone, {"image": {"kind": "pixel"}, "copies": 3})
+    assert module.configure_augmentations(chunks[0]).copies == 3 and module.image.shape == (1, 3, 32, 32)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -165,7 +157,7 @@ def test_an_activation_that_is_not_finite_is_a_failure_though_its_gradient_is(fi
     class Spoil(Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
             self.hook = None
-            if batch == 1:
+            if batch.step == 1:
                 self.hook = backbone.model.blocks[1].register_forward_hook(self.add)
 
         def add(self, module, inputs, output):

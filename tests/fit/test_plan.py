@@ -1,26 +1,28 @@
-"""What `--dry-run` says is what a run does, and measuring leaves no trace but in the cache."""
+"""A plan knows what a run does and needs; `--dry-run` prints it, and measuring leaves no trace but in the cache."""
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 
 import pytest
 import torch
 
 from vitvis.backbones import parse_units
 from vitvis.config.core import merge
-from vitvis.fit import main, plan_chunks, remembered
-from vitvis.fit import memory as memory_module
-from vitvis.fit.engine import Fit, run_fit
-from vitvis.fit.memory import measure_chunk
-from vitvis.fit.plan import clock, interpolate, make_plan
+from vitvis.errors import VitvisError
+from vitvis.fit import ActivationMaximization, choose_chunk, main, plan_chunks, remembered
+from vitvis.fit.cost import clock, estimate, interpolate
+from vitvis.fit.engine import run_fit
+from vitvis.fit.memory import saved_bytes
+from vitvis.fit.plan import make_plan
 from vitvis.fit.settings import FitSettings
 from vitvis.fit.timing import bare_steps
 from vitvis.runs import read_records
 
 SMALL = ["model=test_vit", "weights=none", "image_size=64", "steps=3", "copies=2", "trainer.accelerator=cpu"]
 SMALL += ["trainer.progress=none", "logger.kind=none"]
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +31,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache/vitvis/speed.json"
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys) -> None:
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys, cache) -> None:
     out = tmp_path / "run"
     assert main([*SMALL, "--dry-run", "units=blocks.{0,1}.mlp:0-4", "seeds=[0,1]", "chunk=4", f"out={out}"]) == 0
     text = capsys.readouterr().out
@@ -37,22 +39,26 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys) -> None:
     assert "6 chunks of up to 4 images, 3 steps of 2 copies" in text
     assert "blocks.0.mlp" in text and "blocks.1.mlp" in text and "images/hour" in text and "disk" in text
     assert not out.exists()
+    assert all(set(entry) == {"seconds"} for entry in json.loads(cache.read_text()).values())
 
 
 def test_the_plan_is_what_the_run_does(tmp_path) -> None:
     argv = [*SMALL, "units=blocks.{0,1}.mlp:0-2", "chunk=2"]
     run_fit(merge(FitSettings, argv, ["units=blocks.0.mlp:0-1"], {"out": str(tmp_path / "run")}))
     settings = merge(FitSettings, argv, {"out": str(tmp_path / "run")})
-    plan = make_plan(Fit(settings), setup=2.0)
-    assert (plan.images, plan.done, plan.units) == (4, 2, 6)
-    assert [(site.name, site.images, site.chunks) for site in plan.sites] == [
+    plan = make_plan(settings)
+    cost = estimate(plan, setup=2.0)
+    assert (cost.images, len(plan.done), len(plan.units)) == (4, 2, 6)
+    assert [(site.name, site.images, site.chunks) for site in cost.sites] == [
         ("blocks.0.mlp", 1, 1),
         ("blocks.1.mlp", 3, 2),
     ]
-    assert plan.seconds > 2.0 and plan.disk > 4 * 64 * 64
-    run_fit(settings)
-    assert len(read_records(tmp_path / "run")) == 6
-    assert make_plan(Fit(settings)).images == 0
+    assert cost.seconds > 2.0 and cost.disk > 4 * 64 * 64
+    fit = run_fit(settings)
+    assert len(read_records(tmp_path / "run")) == 6 and fit.made == 4
+    missing = {chunk.name for chunk in plan.missing()}
+    assert missing <= {path.stem for path in (tmp_path / "run/records").glob("*.parquet")}
+    assert make_plan(settings).missing() == []
 
 
 def test_a_mistake_in_a_dry_run_is_one_line(tmp_path, capsys) -> None:
@@ -67,52 +73,131 @@ def test_costs_between_timed_sites_lie_on_a_line() -> None:
 
 
 def test_bare_steps_make_the_image_that_the_trainer_makes(fit, backbone) -> None:
-    from vitvis.fit import ActivationMaximization
-
     recipe = {"steps": 4, "copies": 2, "image": "pixel"}
     _, trained, _ = fit("blocks.1.mlp:2", recipe)
     chunks = plan_chunks(parse_units("blocks.1.mlp:2", backbone.sites), [0], backbone.sites, 1)
-    module = ActivationMaximization(backbone, chunks, recipe)
+    module = ActivationMaximization(backbone, recipe)
     assert list(bare_steps(module, chunks[0])) == [1, 2, 3, 4]
-    assert torch.equal(module.images()[0], trained[("blocks.1.mlp:2", 0)])
+    torch.testing.assert_close(module.images()[0], trained[("blocks.1.mlp:2", 0)], atol=1e-6, rtol=0)
 
 
-@pytest.fixture
-def work(backbone):
-    units = parse_units("blocks.1.mlp:0-15", backbone.sites)
-    return plan_chunks(units, [0], backbone.sites, 10**6)
+def test_the_bytes_of_a_step_are_those_that_the_meta_device_keeps(backbone) -> None:
+    """Nothing is measured on a device other than the model's: that is what every fit on several GPUs tripped over."""
+    site = backbone.site("blocks.1.mlp")
+    shapes = copy.deepcopy(backbone).to("meta")
+    assert saved_bytes(shapes, site) == pytest.approx(saved_bytes(backbone, site), rel=0.1)
+    assert choose_chunk(backbone, [site], FitSettings(), torch.device("meta")) == 8
 
 
-def timed(monkeypatch, seconds):
-    """Pretend that a step of n images takes `seconds(n)`."""
-    seen = []
-
-    def step_seconds(backbone, chunk, *_):
-        seen.append(len(chunk))
-        return seconds(len(chunk))
-
-    monkeypatch.setattr(memory_module, "step_seconds", step_seconds)
-    return seen
+def test_the_bytes_of_a_linear_layer_are_its_input(backbone) -> None:
+    """By hand: a patch embedding keeps the normalised image (and its weight, which does not count)."""
+    site = backbone.site("patch_embed.proj")
+    assert saved_bytes(backbone, site) <= 3 * 32 * 32 * 4 * 2
 
 
-def test_a_chunk_grows_while_that_pays_and_is_remembered(backbone, work, monkeypatch, cache) -> None:
-    settings = merge(FitSettings, {"steps": 10_000})
-    seen = timed(monkeypatch, lambda n: max(n, 4) / 1000)  # 4 images cost what 1 does
-    assert measure_chunk(backbone, work, settings, CPU, "32-true") == 4
-    assert seen == [1, 2, 4, 8]
-    assert measure_chunk(backbone, work, settings, CPU, "32-true") == 4
-    assert len(seen) == 4  # not measured again
-    assert [entry["chunk"] for entry in json.loads(cache.read_text()).values()] == [4]
-    assert measure_chunk(backbone, work, settings, CPU, "bf16-mixed") == 4
-    assert len(seen) == 8  # another precision is another measurement
+def test_a_chunk_is_the_same_on_every_gpu_that_has_the_memory(backbone, monkeypatch) -> None:
+    class Card:
+        total_memory = 80 * 2**30
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Card)
+    gpu, sites = torch.device("cuda", 0), [backbone.site("blocks.1.mlp")]
+    each = saved_bytes(backbone, sites[0])
+    assert choose_chunk(backbone, sites, FitSettings(copies=1), gpu) == 64
+    copies = math.ceil(16 * 2**30 / each / 5)
+    assert choose_chunk(backbone, sites, FitSettings(copies=copies), gpu) == 4
+    Card.total_memory = 40 * 2**30
+    assert choose_chunk(backbone, sites, FitSettings(copies=copies), gpu) == 4
+    Card.total_memory = 16 * 2**30
+    assert choose_chunk(backbone, sites, FitSettings(copies=copies), gpu) == 2
 
 
-def test_nothing_is_measured_where_it_would_not_pay(backbone, work, monkeypatch, cache) -> None:
-    seen = timed(monkeypatch, lambda n: n / 1000)
-    few = [type(work[0])(work[0].site, work[0].units[:3], work[0].seeds[:3])]
-    assert measure_chunk(backbone, few, FitSettings(), CPU, "32-true") == 8
-    assert seen == []
-    assert not cache.exists()
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["copies=99999999999"], "copies=99999999999: a step needs about"),
+        (["copies=100000000", "chunk=3"], "chunk=3 and copies=100000000"),
+        (["objective.tokens=99"], "token 99"),
+        (["objective.tokens=cls", "units=blocks.0.mlp:0"], None),
+        (["objective.tokens=[0,0,9,9]"], "does not fit"),
+        (["objective.tokens=1.5"], "objective.tokens"),
+        (["augment.kornia.RandomGreyscale.p=1"], "RandomGrayscale"),
+        (["regularize.extra.nothing=1"], "nothing"),
+        (["image=phase", "image.magnitude=/nonexistent"], "/nonexistent"),
+        (["image.start=/nonexistent.png"], "/nonexistent.png"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_anything_is_written(arguments, words, tmp_path) -> None:
+    units = ["units=blocks.0.mlp:0-2"] if not any(text.startswith("units") for text in arguments) else []
+    settings = merge(FitSettings, [*SMALL, *units, *arguments], {"out": str(tmp_path / "run")})
+    if words is None:
+        assert make_plan(settings).chunks
+        return
+    with pytest.raises(VitvisError) as caught:
+        run_fit(settings)
+    assert words in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_more_images_than_the_disk_holds_are_refused(tmp_path, monkeypatch) -> None:
+    import shutil
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(2**20, 2**20, 20_000))
+    settings = merge(FitSettings, SMALL, {"out": str(tmp_path / "run"), "units": ["blocks.0.mlp:0-2"]})
+    with pytest.raises(VitvisError, match="3 images need about"):
+        make_plan(settings)
+    assert make_plan(merge(FitSettings, settings, {"units": ["blocks.0.mlp:0"]})).chunks
+
+
+def test_files_that_decide_a_picture_count_by_what_they_hold(tmp_path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes())
+    Image.new("RGB", (8, 8), "blue").save(tmp_path / "c.png")
+    asked = {"units": ["blocks.0.mlp:0"], "out": str(tmp_path / "run")}
+
+    def plan(name: str):
+        return make_plan(merge(FitSettings, SMALL, asked, {"image": {"start": str(tmp_path / name)}}))
+
+    assert plan("a.png").recipe_hash == plan("b.png").recipe_hash != plan("c.png").recipe_hash
+    run_fit(plan("a.png").settings)
+    with pytest.raises(VitvisError, match="image.start was sha256"):
+        run_fit(plan("c.png").settings)
+    for folder, other in (("one", "a.png"), ("two", "b.png"), ("three", "c.png")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.png").write_bytes((tmp_path / other).read_bytes())
+    names = [
+        make_plan(
+            merge(FitSettings, SMALL, asked, {"image": {"kind": "phase", "magnitude": str(tmp_path / name)}})
+        ).recipe_hash
+        for name in ("one", "two", "three")
+    ]
+    assert names[0] == names[1] != names[2]
+
+
+def test_precision_is_part_of_what_a_folder_is(tmp_path) -> None:
+    settings = merge(FitSettings, SMALL, {"units": ["blocks.0.mlp:0"], "out": str(tmp_path / "run")})
+    half = {"trainer": {"precision": "bf16-mixed"}}
+    assert run_fit(merge(FitSettings, settings, half)).plan.precision == "bf16-mixed"
+    with pytest.raises(VitvisError, match="precision was bf16-mixed, now 32-true"):
+        run_fit(merge(FitSettings, settings, {"trainer": {"precision": "32-true"}}))
+    assert run_fit(settings).plan.precision == "bf16-mixed"  # auto: the folder's
+    elsewhere = merge(FitSettings, settings, {"out": None})
+    assert make_plan(elsewhere).path != make_plan(merge(FitSettings, elsewhere, half)).path
+
+
+def test_pictures_of_a_magnitude_are_read_once(tmp_path, monkeypatch) -> None:
+    from PIL import Image
+
+    from vitvis.fit.images import phase
+
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
+    seen: list[object] = []
+    read = phase.read_picture
+    monkeypatch.setattr(phase, "read_picture", lambda *args: (seen.append(args), read(*args))[1])
+    image = {"kind": "phase", "magnitude": str(tmp_path)}
+    asked = {"units": ["blocks.{0,1}.mlp:0-1"], "chunk": 1, "out": str(tmp_path / "run"), "image": image}
+    run_fit(merge(FitSettings, SMALL, asked))
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"key": 3}', None])
@@ -142,6 +227,6 @@ def test_no_home_and_no_rights_are_no_errors(tmp_path, monkeypatch) -> None:
 def test_a_cpu_that_multiplies_bfloat16_is_made_use_of(tmp_path, monkeypatch) -> None:
     settings = merge(FitSettings, SMALL, {"units": ["blocks.0.mlp:0"], "out": str(tmp_path / "run")})
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
-    assert "trainer.precision=bf16-mixed" in make_plan(Fit(settings)).text()
+    assert "trainer.precision=bf16-mixed" in estimate(make_plan(settings)).text()
     half = merge(FitSettings, settings, {"trainer": {"precision": "bf16-mixed"}})
-    assert "hint" not in make_plan(Fit(half)).text()
+    assert "hint" not in estimate(make_plan(half)).text()

@@ -83,7 +83,7 @@ class Terminate(Callback):
         self.gate = threading.Event()
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
-        if trainer.current_epoch == 2:
+        if batch.chunk.units[0].index == 2:
             os.kill(os.getpid(), signal.SIGTERM)
             self.gate.set()
 

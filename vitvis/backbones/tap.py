@@ -119,7 +119,7 @@ class Tap:
             tensor = tensor.clone()
         tensor = keep_gradient_layout(tensor)
         if self._visit is not None:
-            with torch.autocast(tensor.device.type, enabled=False):
+            with _without_autocast(tensor.device.type):
                 self._raw[site.name] = self._visit(site, canonical(tensor, site, self._batch))
         else:
             self._raw[site.name] = tensor
@@ -132,7 +132,7 @@ class Tap:
             return nullcontext()
         kind = images.device.type
         if dtype in (torch.float32, torch.float64):
-            return torch.autocast(kind, enabled=False)
+            return _without_autocast(kind)
         return torch.autocast(kind, dtype)
 
     @overload
@@ -181,7 +181,12 @@ class Tap:
         try:
             if visit is not None:
                 return {site.name: self._raw[site.name] for site in self.sites}
-            with torch.autocast(images.device.type, enabled=False):
+            with _without_autocast(images.device.type):
                 return {site.name: canonical(self._raw[site.name], site, self._batch) for site in self.sites}
         finally:
             self._raw.clear()  # the caller decides how long the graph lives
+
+
+def _without_autocast(kind: str) -> AbstractContextManager[Any]:
+    """Switch autocast off where there is any; the `meta` device has none."""
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

@@ -115,16 +115,15 @@ class Bench:
         Returns:
             Records of these units, shallow first, each with the absolute path of its image as `file`.
         """
-        from vitvis.fit.engine import Fit
+        from vitvis.fit.engine import run_fit
 
         trainer = self.settings.trainer
         out = self.run_folder(folder)
         where = {"accelerator": trainer.accelerator, "devices": 1, "threads": trainer.threads,
                  "progress": trainer.progress}  # fmt: skip
         own = {**self._described(role), "units": list(units), "seeds": [self.settings.seed], "out": str(out)}
-        fit = Fit(merge(FitSettings, recipe_path(f"findings/{config}"), own, {"trainer": where}, extra))
-        wanted = {unit.address for unit in fit.units}
-        fit.run()
+        fit = run_fit(merge(FitSettings, recipe_path(f"findings/{config}"), own, {"trainer": where}, extra))
+        wanted = {unit.address for unit in fit.plan.units}
         records = [record for record in fit.records if record["address"] in wanted]
         records.sort(key=lambda record: (record["depth"], record["site"], record["unit"]))
         return [{**record, "file": out / record["image"] if record["image"] else None} for record in records]

@@ -1,53 +1,117 @@
-"""Batches of a fit: nothing but the index of the step. The data is the image itself."""
+"""Batches of a fit: which chunk, and which step of it. The data is the image itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import torch
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader, IterableDataset
 
-from .chunks import Chunk
+from vitvis.launch.ranks import own
 
-__all__ = ["UnitDataModule"]
+from .chunks import Chunk, without
+
+__all__ = ["Step", "Steps", "UnitDataModule"]
 
 
-class _Steps(IterableDataset):
-    """Step indices of one epoch, from where the chunk stands."""
+class Step(NamedTuple):
+    """One batch of a fit.
 
-    def __init__(self, owner: UnitDataModule) -> None:
-        self.owner = owner
+    Attributes:
+        chunk: whose images move.
+        step: in its chunk, from 0.
+        last: whether the chunk ends with it.
+        state: of the first batch of a chunk: what the chunk goes on from, empty where it starts anew; None after it.
+    """
+
+    chunk: Chunk
+    step: int
+    last: bool
+    state: Mapping[str, Any] | None = None
+
+
+class Steps:
+    """The steps of chunks, one chunk after the other; Lightning's own checkpoints keep its place.
+
+    Args:
+        chunks: in their order.
+        steps: a chunk.
+        resume: returns what a chunk goes on from, with its `step`; nothing where it starts anew.
+    """
+
+    def __init__(
+        self, chunks: Sequence[Chunk], steps: int, resume: Callable[[Chunk], Mapping[str, Any]] | None = None
+    ) -> None:
+        self.chunks = list(chunks)
+        self.steps = steps
+        self._resume = resume
+        self._given = 0
 
     def __len__(self) -> int:
-        return self.owner.steps
+        return len(self.chunks) * self.steps
 
-    def __iter__(self) -> Iterator[int]:
-        start, self.owner.start_step = self.owner.start_step, 0
-        yield from range(start, self.owner.steps)
+    def __iter__(self) -> Iterator[Step]:
+        first, start = divmod(self._given, self.steps)
+        for number, chunk in enumerate(self.chunks[first:], start=first):
+            state = self._resume(chunk) if self._resume is not None and not start else {}
+            start = int(state.get("step", start))
+            for step in range(start, self.steps):
+                self._given = number * self.steps + step + 1
+                yield Step(chunk, step, step + 1 == self.steps, state if step == start else None)
+            start = 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many steps were given."""
+        return {"given": self._given}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on after so many steps."""
+        self._given = int(state["given"])
 
 
 class UnitDataModule(LightningDataModule):
-    """One chunk an epoch, one step a batch.
-
-    Train with `Trainer(max_epochs=len(chunks))` and `reload_dataloaders_every_n_epochs=0`.
+    """Deals chunks out to ranks and gives their steps, all in one epoch: `Trainer(max_epochs=1)`.
 
     Args:
-        chunks: what this rank makes, in order; epoch e works on `chunks[e]`.
-        steps: steps a chunk.
+        chunks: of all ranks, in order.
+        steps: a chunk.
+        done: images `(address, seed)` that there are already.
+        resume: returns what a chunk goes on from, with its `step`; nothing where it starts anew.
 
     Attributes:
-        start_step: where the next epoch starts, to go on inside a chunk; back to 0 once used.
+        chunks: those of this rank that have something to do; of all ranks before `setup`.
     """
 
-    def __init__(self, chunks: Sequence[Chunk], steps: int) -> None:
+    def __init__(
+        self,
+        chunks: Sequence[Chunk],
+        steps: int,
+        *,
+        done: Collection[tuple[Any, ...]] = (),
+        resume: Callable[[Chunk], Mapping[str, Any]] | None = None,
+    ) -> None:
         super().__init__()
-        self.chunks = list(chunks)
+        self.chunks = self._all = list(chunks)
         self.steps = int(steps)
-        self.start_step = 0
-        self._loader: DataLoader | None = None
+        self.done = done
+        self.resume = resume
 
-    def train_dataloader(self) -> DataLoader:
-        """Return the loader of step indices; the same one every time."""
-        if self._loader is None:
-            self._loader = DataLoader(_Steps(self), batch_size=None, num_workers=0)
-        return self._loader
+    @property
+    def images(self) -> int:
+        """How many images this rank makes."""
+        return sum(len(chunk) for chunk in self.chunks)
+
+    def setup(self, stage: str) -> None:
+        """Take this rank's share of the chunks, and leave out what is done."""
+        rank, world = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        left = (without(chunk, self.done) for chunk in own(self._all, rank, world))
+        self.chunks = [chunk for chunk in left if chunk.units]
+
+    def train_dataloader(self) -> Steps:
+        """Return the steps."""
+        return Steps(self.chunks, self.steps, self.resume)
+
+    def transfer_batch_to_device(self, batch: Step, device: torch.device, dataloader_idx: int) -> Step:
+        """Leave the batch as it is: it holds no tensor that a step reads."""
+        return batch

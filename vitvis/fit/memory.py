@@ -1,8 +1,7 @@
-"""How many images are optimised together: as many as fit, and no more than pay."""
+"""How many images are optimised together, and what memory that takes: by arithmetic, the same on every machine."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import torch
@@ -11,99 +10,86 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from vitvis.backbones import Site, Tap
 from vitvis.backbones.backbone import Backbone
-from vitvis.fit.chunks import Chunk
-from vitvis.fit.remembered import recall, remember, speed_key
+from vitvis.errors import VitvisError
 from vitvis.fit.settings import FitSettings
-from vitvis.fit.timing import step_seconds
+from vitvis.launch.machine import machine_memory
 
-__all__ = ["choose_chunk", "measure_chunk", "saved_bytes"]
+__all__ = ["check_memory", "choose_chunk", "saved_bytes"]
 
-#: Bytes that a chunk may keep for its backward pass on a CPU; the default run has to stay below 4 GiB in all.
-CPU_BUDGET = 1.5 * 2**30
-CPU_LIMIT, GPU_LIMIT = 8, 64
-#: With measuring a GPU may take more at once, where that is faster.
-GPU_LIMIT_MEASURED = 256
-GPU_SHARE = 0.5
-#: Measuring may take this share of what the run is estimated to take.
-MEASURING = 0.02
-#: A chunk that is twice as large has to be faster by this share of the time to be worth its memory.
-WORTH = 0.05
+#: Bytes that a chunk may keep for its backward pass, and images it may hold, on a CPU: more brings no speed there, a
+#: killed run loses more, and the default run has to stay below 4 GiB in all.
+CPU_BUDGET, CPU_LIMIT = 1.5 * 2**30, 8
+#: The same on a GPU; of a GPU with less than twice as much memory, half.
+GPU_BUDGET, GPU_LIMIT = 16 * 2**30, 64
+#: A step holds copies, their draws and their gradients beside what autograd keeps: float32, three channels, of each.
+COPIES_HELD = 3
 
 
-def saved_bytes(backbone: Backbone, site: Site, device: torch.device) -> int:
-    """Return the bytes that autograd keeps for the backward pass of one float32 image, weights left out."""
-    fixed = {tensor.untyped_storage().data_ptr() for tensor in [*backbone.parameters(), *backbone.buffers()]}
+def saved_bytes(backbone: Backbone, site: Site) -> int:
+    """Return the bytes that autograd keeps for the backward pass of one float32 image, weights left out.
+
+    Measured where the backbone is, on the `meta` device too.
+    """
+
+    def key(tensor: Tensor) -> int:
+        return tensor.untyped_storage()._cdata  # an address: `data_ptr` is 0 for everything on `meta`
+
+    fixed = {key(tensor) for tensor in [*backbone.parameters(), *backbone.buffers()]}
     seen: dict[int, int] = {}
+    held: list[Tensor] = []  # or an address would be given to the next tensor
 
     def count(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in fixed:
-            seen[storage.data_ptr()] = storage.nbytes()
+        if key(tensor) not in fixed:
+            seen[key(tensor)] = tensor.untyped_storage().nbytes()
+            held.append(tensor.detach())
         return tensor
 
-    images = torch.full((1, 3, *backbone.image_size), 0.5, device=device, requires_grad=True)
+    images = torch.full((1, 3, *backbone.image_size), 0.5, device=backbone.mean.device, requires_grad=True)
     with saved_tensors_hooks(count, lambda tensor: tensor), Tap(backbone, [site]) as tap:
-        kept = tap(images)  # noqa: F841  # keeps the graph, and with it every address, alive until all are counted
+        tap(images)
     return sum(seen.values())
 
 
 def choose_chunk(
     backbone: Backbone, sites: Sequence[Site], settings: FitSettings, device: torch.device, limit: int | None = None
 ) -> int:
-    """Return how many images to optimise together: as many as fit the device at the deepest of the sites.
+    """Return how many images to optimise together: as many as the budget of a device takes at the deepest site.
 
-    Up to 8 on a CPU, where more brings no speed and a killed run loses more, up to 64 on a GPU, where half of its
-    memory may be used (not of what is free now: ranks have to cut the same chunks). `limit` takes the place of both.
+    Up to 8 on a CPU, up to 64 on a GPU. A number that is the same on every machine of a kind: shards of records are
+    chunks, and the files of two runs are to be the same. `limit` takes the place of the usual one.
     """
-    site = max(sites, key=lambda item: item.depth)
-    each = max(1, saved_bytes(backbone, site, device)) * settings.copies
+    budget, usual = (GPU_BUDGET, GPU_LIMIT) if device.type == "cuda" else (CPU_BUDGET, CPU_LIMIT)
     if device.type == "cuda":
-        budget, usual = torch.cuda.get_device_properties(device).total_memory * GPU_SHARE, GPU_LIMIT
-    else:
-        budget, usual = CPU_BUDGET, CPU_LIMIT
+        budget = min(budget, torch.cuda.get_device_properties(device).total_memory / 2)
+    site = max(sites, key=lambda item: item.depth)
+    each = max(1, saved_bytes(backbone, site)) * settings.copies
     return max(1, min(limit or usual, int(budget // each)))
 
 
-def measure_chunk(
-    backbone: Backbone, chunks: Sequence[Chunk], settings: FitSettings, device: torch.device, precision: str
-) -> int:
-    """Return how many images to optimise together, by timing steps of 1, 2, 4, ... images at the deepest site.
-
-    Nothing is measured where the run is too short for it to pay; what is measured is remembered for this machine. Only
-    for runs of one process: others have to cut the same chunks, and two processes do not measure the same.
+def check_memory(backbone: Backbone, saved: int, chunk: int, settings: FitSettings, device: torch.device) -> int:
+    """Return the bytes that a step needs at least.
 
     Args:
         backbone: the model.
-        chunks: the work, one site each, as large as can be.
+        saved: bytes that autograd keeps for one copy of an image.
+        chunk: images optimised together.
         settings: of the fit.
         device: where it is done.
-        precision: `32-true` or `bf16-mixed`.
+
+    Raises:
+        VitvisError: the machine, or its GPU, has less.
     """
-    sites = [chunk.site for chunk in chunks]
-    usual = choose_chunk(backbone, sites, settings, device)
-    chunk = max(chunks, key=lambda item: (len(item) >= usual, item.site.depth, len(item)))
-    if usual == 1 or len(chunk) < usual:
-        return usual
-    key = speed_key(backbone.name, chunk.site.name, backbone.image_size, settings.copies, device, precision)
-    found = (recall(key) or {}).get("chunk")
-    if isinstance(found, int) and found > 0:
-        return found
-    most = choose_chunk(backbone, sites, settings, device, GPU_LIMIT_MEASURED) if device.type == "cuda" else usual
-    work = sum(len(item) for item in chunks) * settings.steps
-    chosen, size, best, spent = usual, 1, float("inf"), 0.0
-    while size <= min(most, len(chunk)):
-        part = Chunk(chunk.site, chunk.units[:size], chunk.seeds[:size])
-        began = time.perf_counter()
-        each = step_seconds(backbone, part, settings, device, precision) / size
-        spent += time.perf_counter() - began
-        if each > best * (1 - WORTH):  # twice as many, and hardly faster
-            break
-        chosen, best = size, each
-        if 3 * spent > MEASURING * best * work:  # the next size takes twice as long as this one
-            return usual
-        size *= 2
-    else:
-        if len(chunk) < most:  # larger ones may be faster still
-            return max(usual, chosen)
-    remember(key, {"chunk": chosen})
-    return chosen
+    rows, columns = backbone.image_size
+    copies = chunk * settings.copies * 3 * rows * columns * 4 * COPIES_HELD
+    weights = sum(tensor.nbytes for tensor in [*backbone.parameters(), *backbone.buffers()])
+    needed = weights + chunk * settings.copies * saved + copies
+    limit, where = machine_memory(), "this machine has"
+    if device.type == "cuda":
+        limit, where = torch.cuda.get_device_properties(device).total_memory, "this GPU has"
+    if limit is not None and needed > limit:
+        wish = f"chunk={chunk} and copies={settings.copies}" if chunk > 1 else f"copies={settings.copies}"
+        raise VitvisError(
+            f"{wish}: a step needs about {needed / 2**30:,.1f} GiB of memory, {where} {limit / 2**30:,.1f}; "
+            f"choose fewer, or a smaller image_size"
+        )
+    return needed

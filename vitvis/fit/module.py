@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from pytorch_lightning import LightningModule
@@ -15,56 +15,78 @@ from vitvis.backbones.backbone import Backbone
 from vitvis.fit.settings import FitSettings
 
 from .attention import fitting_attention, fused_attentions
-from .augmentations import make_augmentations
+from .augmentations import Augmentations, make_augmentations
 from .chunks import Chunk
 from .compile import compiled_blocks
-from .images import PARAMETERIZATIONS, make_image
+from .datamodule import Step
+from .images import PARAMETERIZATIONS, Parameterization, make_image
 from .measure import describe, measure_firing
 from .objective import Objective
 from .patches import as_products, patch_convolutions
 from .recipe import read_settings
-from .regularizers import chosen_regularizers
+from .regularizers import Regularizer, chosen_regularizers
 from .schedule import rate_factor
 from .shortcut import Shortcut, find_shortcut
 
-__all__ = ["ActivationMaximization"]
+__all__ = ["ActivationMaximization", "ChunkPart"]
+
+
+@runtime_checkable
+class ChunkPart(Protocol):
+    """A part of a chunk that remembers something from step to step; it is kept in the chunk's checkpoints.
+
+    Augmentations or an objective with these two methods are such a part. States load with `weights_only=True`.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it remembers."""
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
+        """Remember this."""
 
 
 class ActivationMaximization(LightningModule):
-    """Optimises the images of one chunk an epoch.
+    """Optimises the images of one chunk after the other.
 
-        module = ActivationMaximization(backbone, chunks, settings)
-        trainer = Trainer(max_epochs=len(chunks), accumulate_grad_batches=1)
-        trainer.fit(module, UnitDataModule(chunks, settings.steps))
+        module = ActivationMaximization(backbone, settings)
+        Trainer(max_epochs=1).fit(module, UnitDataModule(chunks, settings.steps))
 
     Every image is optimised for itself: the loss is a sum over images, Adam works on each number alone, and no
     statistic is taken over the batch. An image whose gradient is NaN or infinite stops there and is marked as failed;
     the others go on. The image and Adam's state stay float32; autocast (`bf16-mixed`) reaches the backbone only.
 
+    To put a part of your own in, override one of `configure_images`, `configure_augmentations`, `configure_objective`,
+    `configure_regularizers`.
+
     Args:
         backbone: the frozen model.
-        chunks: what is made; epoch e works on `chunks[e]`.
         settings: of a fit, or a mapping laid over its defaults (a recipe).
 
     Attributes:
         image: the parameter `[U, ...]` of the current chunk.
         chunk: the current chunk, None before the first.
         step: steps that are done in it.
+        augmentations: of the current chunk.
+        objective: of the current chunk.
+
+    Raises:
+        VitvisError: a part of the recipe that there is not, or arguments that it does not take.
     """
 
-    def __init__(self, backbone: Backbone, chunks: Sequence[Chunk], settings: FitSettings | Mapping[str, Any]) -> None:
+    augmentations: Augmentations
+    objective: Objective
+
+    def __init__(self, backbone: Backbone, settings: FitSettings | Mapping[str, Any]) -> None:
         super().__init__()
         self.backbone = backbone
-        self.chunks = list(chunks)
         self.settings = read_settings(settings)
-        self.parameterization = make_image(backbone.image_size, self.settings.image)
-        self.augmentations = make_augmentations(self.settings.augment, self.settings.copies)
-        self.regularizers = chosen_regularizers(self.settings.regularize)
+        self.parameterization = self.configure_images()
+        self.regularizers = self.configure_regularizers()
         self.image = nn.Parameter(self.parameterization.start([0]))
         self.chunk: Chunk | None = None
         self.step = 0
         self.strict_loading = False
-        self._objective: Objective | None = None
+        self._adam: torch.optim.Optimizer | None = None
         self._shortcuts: dict[str, Shortcut | None] = {}
         self._fused = fused_attentions(backbone)
         self._patches = patch_convolutions(backbone)
@@ -72,6 +94,34 @@ class ActivationMaximization(LightningModule):
         self._before: list[float | None] = []
         self._pending: dict[str, Any] | None = None
         self._open = ExitStack()
+
+    # -- parts: each may be overridden ----------------------------------------------------------
+
+    def configure_images(self) -> Parameterization:
+        """Return how pixels come from the parameter; called once."""
+        return make_image(self.backbone.image_size, self.settings.image)
+
+    def configure_regularizers(self) -> dict[str, tuple[Regularizer, float]]:
+        """Return the terms of the loss with their weights, by name; called once."""
+        return chosen_regularizers(self.settings.regularize)
+
+    def configure_augmentations(self, chunk: Chunk) -> Augmentations:
+        """Return what the copies of a chunk's images go through."""
+        deepest = max(site.depth for site in self.backbone.sites.values())
+        depth = min(1.0, chunk.site.depth / max(1, deepest))
+        return make_augmentations(self.settings.augment, self.settings.copies, depth)
+
+    def configure_objective(self, chunk: Chunk) -> Objective:
+        """Return what a chunk maximises."""
+        return Objective(chunk.site, chunk.units, self.backbone.sites, self.settings.objective)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam over the image alone."""
+        optim = self.settings.optim
+        rate = PARAMETERIZATIONS[self.settings.image.kind].default_lr if optim.lr is None else optim.lr
+        betas = (optim.betas[0], optim.betas[1])
+        self._adam = torch.optim.Adam([self.image], lr=rate, betas=betas, eps=optim.eps)
+        return self._adam
 
     # -- images ---------------------------------------------------------------------------------
 
@@ -90,14 +140,10 @@ class ActivationMaximization(LightningModule):
 
     def _current(self) -> Chunk:
         if self.chunk is None:
-            raise RuntimeError("no chunk has begun; the Trainer begins one each epoch")
+            raise RuntimeError("no chunk has begun; the first batch of one begins it")
         return self.chunk
 
     # -- a chunk --------------------------------------------------------------------------------
-
-    def on_train_epoch_start(self) -> None:
-        """Begin the chunk of this epoch: a new image, a new optimiser."""
-        self.begin(self.chunks[self.current_epoch])
 
     def begin(self, chunk: Chunk) -> None:
         """Take up a chunk: its starting images, its objective; the optimiser forgets the one before."""
@@ -105,11 +151,8 @@ class ActivationMaximization(LightningModule):
         self.chunk, self.step = chunk, 0
         self._place(self.parameterization.start(chunk.seeds).to(self.device, torch.float32))
         self._failed = torch.zeros(len(chunk), dtype=torch.bool, device=self.device)
-        depth = chunk.site.depth / max(1, max(site.depth for site in self.backbone.sites.values()))
-        self.augmentations = make_augmentations(self.settings.augment, self.settings.copies, min(1.0, depth))
-        self._objective = Objective(chunk.site, chunk.units, self.backbone.sites, self.settings.objective).to(
-            self.device
-        )
+        self.augmentations = self.configure_augmentations(chunk)
+        self.objective = self.configure_objective(chunk).to(self.device)
         tokens = self.settings.objective.tokens
         before = measure_firing(self.backbone, self.images(), chunk.site, chunk.units, tokens)
         self._before = list(before.mean.tolist())
@@ -122,11 +165,8 @@ class ActivationMaximization(LightningModule):
         """Put another image in the parameter's place; the optimiser forgets the old one."""
         self.image.grad = None
         self.image.data = parameter.contiguous()
-        for optimizer in self._optimizers():
-            optimizer.state.clear()
-
-    def _optimizers(self) -> list[torch.optim.Optimizer]:
-        return [] if self._trainer is None else list(self.trainer.optimizers)
+        if self._adam is not None:
+            self._adam.state.clear()
 
     def on_fit_end(self) -> None:
         """Give the backbone back as it was."""
@@ -138,57 +178,57 @@ class ActivationMaximization(LightningModule):
 
     # -- a step ---------------------------------------------------------------------------------
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam over the image alone."""
-        optim = self.settings.optim
-        rate = PARAMETERIZATIONS[self.settings.image.kind].default_lr if optim.lr is None else optim.lr
-        return torch.optim.Adam([self.image], lr=rate, betas=(optim.betas[0], optim.betas[1]), eps=optim.eps)
+    def on_train_batch_start(self, batch: Step, batch_idx: int) -> None:
+        """Begin a chunk with its first batch, from where a run or a checkpoint of Lightning's has left it."""
+        if batch.state is None:
+            return
+        self.begin(batch.chunk)
+        pending, self._pending = self._pending, None
+        if pending is not None and pending["step"] == batch.step and self._is_of(pending, batch.chunk):
+            self.load_chunk_state(pending)
+        elif batch.state:
+            self.load_chunk_state(batch.state["module"])
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Take up a checkpoint of Lightning's, which goes on inside an epoch without beginning it."""
-        if self.chunk is None:
-            self.begin(self.chunks[self.current_epoch])
-            if self._pending is not None:
-                self.load_chunk_state(self._pending)
-                self._pending = None
+    def training_step(self, batch: Step, batch_idx: int) -> dict[str, Any]:
+        """Return the loss of one step: minus the activations, plus the weighted regularisers, summed over images.
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Return the loss of one step: minus the activations, plus the weighted regularisers, summed over images."""
-        step = int(batch)
-        if step != self.step or self._objective is None:
+        Returns:
+            `loss`, and `curves`: means over images by name, so that those of chunks of any size compare.
+        """
+        step = batch.step
+        if step != self.step or batch.chunk is not self.chunk:
             raise RuntimeError(f"step {step} was asked for, but the chunk stands at step {self.step}")
         if self.settings.trainer.compile:
             torch.compiler.cudagraph_mark_step_begin()  # the graphs' memory of the step before is free again
-        chunk, progress = self._current(), step / self.settings.steps
+        objective, progress = self.objective, step / self.settings.steps
         with torch.autocast(self.device.type, enabled=False):
             images = self.parameterization(self.image)
-            draws = self.augmentations.draw(chunk.seeds, step, progress, self.parameterization.size)
+            draws = self.augmentations.draw(batch.chunk.seeds, step, progress, self.parameterization.size)
             copies = self.augmentations.apply(images, draws)
-        site = self._objective.site_at(progress)
+        site = objective.site_at(progress)
         shortcut = self._shortcut(site)
         read = site if shortcut is None else shortcut.site
         with fitting_attention(self._fused), as_products(self._patches), Tap(self.backbone, [read]) as tap:
             found = tap(copies)[read.name]
         with torch.autocast(self.device.type, enabled=False):
             if shortcut is None:
-                values = self._objective.values(found, progress)
+                values = objective.values(found, progress)
             else:
                 values = shortcut.read(found, self.settings.objective.tokens)
-            activation = self._objective.finish(values, progress).mean(dim=1)
-            terms = self._penalties(images, copies)
-            loss = -activation.sum()
-            for name, values in terms.items():
-                loss = loss + self.regularizers[name][1] * values.sum()
+            activation = objective.finish(values, progress).mean(dim=1)
+            loss, curves = -activation.sum(), {"activation": activation.detach().mean()}
+            for name, values in self._penalties(images, copies).items():
+                weight = self.regularizers[name][1]
+                loss = loss + weight * values.sum()
+                curves[f"loss/{name}"] = weight * values.detach().mean()
             self._failed |= ~activation.detach().isfinite()
-        self._log(loss, activation, terms)
-        return loss
+        return {"loss": loss, "curves": {"loss": loss.detach() / len(batch.chunk), **curves}}
 
     def _shortcut(self, site: Site) -> Shortcut | None:
         """Return the short way to the chunk's units at a site, looked for once a chunk."""
         if site.name not in self._shortcuts:
-            objective, found = self._objective, None
-            assert objective is not None
-            if not objective.any_cosine:  # a cosine needs the whole vector
+            objective, found = self.objective, None
+            if objective.linear:
                 with torch.autocast(self.device.type, enabled=False):  # in bf16 the two ways never agree
                     found = find_shortcut(
                         self.backbone,
@@ -211,15 +251,9 @@ class ActivationMaximization(LightningModule):
                 values[name] = term.penalty(images)
         return values
 
-    def _log(self, loss: Tensor, activation: Tensor, terms: Mapping[str, Tensor]) -> None:
-        """Log means over images, so that curves of chunks of any size compare; nothing waits for the device."""
-        if self._trainer is None:
-            return
-        count = len(activation)
-        values = {"loss": loss.detach() / count, "activation": activation.detach().mean()}
-        for name, value in terms.items():
-            values[f"loss/{name}"] = self.regularizers[name][1] * value.detach().mean()
-        self.log_dict(values, on_step=True, on_epoch=False, batch_size=count)
+    def on_train_batch_end(self, outputs: Any, batch: Step, batch_idx: int) -> None:
+        """Log the curves; nothing waits for the device."""
+        self.log_dict(outputs["curves"], on_step=True, on_epoch=False, batch_size=len(batch.chunk))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop images whose gradient is NaN or infinite, without asking the device whether there are any."""
@@ -250,21 +284,23 @@ class ActivationMaximization(LightningModule):
 
     # -- going on inside a chunk ----------------------------------------------------------------
 
+    def _parts(self) -> dict[str, ChunkPart]:
+        """Return the parts of the chunk that remember something."""
+        parts: dict[str, Any] = {"augmentations": self.augmentations, "objective": self.objective}
+        return {name: part for name, part in parts.items() if isinstance(part, ChunkPart)}
+
     def chunk_state(self) -> dict[str, Any]:
         """Return what the current chunk goes on from: image, Adam's state, step; loads with `weights_only=True`."""
         chunk = self._current()
-        moments: dict[str, Any] = {}
-        for optimizer in self._optimizers():
-            moments = {
-                name: value.detach().cpu().clone() for name, value in optimizer.state.get(self.image, {}).items()
-            }
+        moments = {} if self._adam is None else self._adam.state.get(self.image, {})
         return {
             "targets": [list(target) for target in chunk.targets],
             "step": self.step,
             "image": self.image.detach().cpu().clone(),
-            "optimizer": moments,
+            "optimizer": {name: value.detach().cpu().clone() for name, value in moments.items()},
             "before": list(self._before),
             "failed": self._failed.cpu(),
+            "parts": {name: part.state_dict() for name, part in self._parts().items()},
         }
 
     def load_chunk_state(self, state: Mapping[str, Any]) -> None:
@@ -274,18 +310,24 @@ class ActivationMaximization(LightningModule):
             ValueError: the state is of other units or seeds.
         """
         chunk = self._current()
-        if [tuple(target) for target in state["targets"]] != list(chunk.targets):
+        if not self._is_of(state, chunk):
             raise ValueError(f"this state is not of the chunk {chunk.name}")
         self._place(state["image"].to(self.device, torch.float32))
         moments = {
             name: value if name == "step" else value.to(self.device) for name, value in state["optimizer"].items()
         }
-        for optimizer in self._optimizers():
-            if moments:
-                optimizer.state[self.image] = dict(moments)
+        if self._adam is not None and moments:
+            self._adam.state[self.image] = moments
         self._before = list(state["before"])
         self._failed = state["failed"].to(self.device)
         self.step = int(state["step"])
+        for name, part in self._parts().items():
+            if name in state["parts"]:
+                part.load_state_dict(state["parts"][name])
+
+    @staticmethod
+    def _is_of(state: Mapping[str, Any], chunk: Chunk) -> bool:
+        return [tuple(target) for target in state["targets"]] == list(chunk.targets)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the image and the optimiser in Lightning's own checkpoints, never the backbone."""
@@ -294,12 +336,5 @@ class ActivationMaximization(LightningModule):
         checkpoint["chunk"] = self.chunk_state() if self.chunk is not None else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the state up when the epoch goes on; Adam's moments come with it."""
-        checkpoint["optimizer_states"] = [optimizer.state_dict() for optimizer in self._optimizers()]
+        """Take the state up with the first batch; Adam's moments come with it."""
         self._pending = checkpoint.get("chunk")
-        if self._pending is not None and 0 < self._pending["step"] < self.settings.steps:
-            datamodule = getattr(self.trainer, "datamodule", None)
-            if datamodule is not None:
-                datamodule.start_step = self._pending["step"]
-        else:
-            self._pending = None

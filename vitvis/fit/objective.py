@@ -97,6 +97,14 @@ class Objective:
         self.channels = None if self.channels is None else self.channels.to(device)
         return self
 
+    @property
+    def linear(self) -> bool:
+        """Whether one product a token with `directions` is all that is read, so that a shorter way may stand in.
+
+        A cosine needs the whole vector, and so may `values` of a subclass.
+        """
+        return not self.any_cosine and type(self).values is Objective.values
+
     def site_at(self, progress: float) -> Site:
         """Return the site to read when `progress` (0..1) of the steps is done."""
         return self.pre_site if self.pre_site is not None and progress < self.settings.pre else self.site

@@ -1,231 +1,214 @@
-"""`--dry-run`: what a fit would do, how long it would take, and what it would leave; nothing is written."""
+"""What a fit will do, known before it does anything: units, chunks, recipe, folder, and what it needs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from typing import TYPE_CHECKING
+import json
+import shlex
+import shutil
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 
-from vitvis.fit.chunks import Chunk, without
-from vitvis.fit.memory import saved_bytes
-from vitvis.fit.remembered import device_name, recall, remember, speed_key
-from vitvis.fit.timing import step_seconds
+from vitvis import __version__
+from vitvis.backbones import Backbone, Unit, load_backbone, resolve_units, select_tokens
+from vitvis.config.core import to_container
+from vitvis.errors import VitvisError
+from vitvis.fit.chunks import Chunk, plan_chunks, without
+from vitvis.fit.memory import check_memory, choose_chunk, saved_bytes
+from vitvis.fit.module import ActivationMaximization
+from vitvis.fit.recipe import recipe_of
+from vitvis.fit.settings import FitSettings
+from vitvis.launch.ranks import device_of, trainer_arguments
+from vitvis.runs import command_line, digest, recipe_hash
+from vitvis.runs.manifest import read_manifest
 from vitvis.runs.records import read_keys
 
-if TYPE_CHECKING:
-    from vitvis.fit.engine import Fit
-
-__all__ = ["Plan", "SiteCost", "interpolate", "make_plan"]
+__all__ = ["PNG_BYTES_A_PIXEL", "Plan", "make_plan"]
 
 #: Of 64 px and of 224 px images made so far, text chunks left out; white noise has 3.
 PNG_BYTES_A_PIXEL = 2.7
-#: Text chunks of a PNG, and a row of records.
-BYTES_AN_IMAGE = 4096
-#: A step slower than this is timed with one image and scaled; seconds.
-SLOW = 1.0
-#: Sites that are timed; those between are interpolated by depth.
-TIMED = 3
-
-
-@dataclass(frozen=True)
-class SiteCost:
-    """One site of a plan.
-
-    Attributes:
-        name: of the site.
-        images: that are missing.
-        chunks: they fall into.
-        seconds: of one step of one image; measured or interpolated.
-    """
-
-    name: str
-    images: int
-    chunks: int
-    seconds: float
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a fit would do; times are seconds, sizes bytes."""
+    """What a fit will do. Making one writes nothing.
 
-    title: str
-    where: str
-    path: str
-    units: int
-    seeds: int
-    done: int
-    sites: tuple[SiteCost, ...]
-    steps: int
-    copies: int
-    chunk: int
-    processes: int
-    setup: float
-    source: str
-    backward: int
-    disk: int
-    hint: str = ""
-
-    @property
-    def images(self) -> int:
-        """Images that are missing."""
-        return sum(site.images for site in self.sites)
-
-    @property
-    def seconds(self) -> float:
-        """Estimated seconds of the whole run, of all its processes side by side."""
-        steps = sum(site.seconds * site.images for site in self.sites) * self.steps
-        # Each chunk is measured before and after on clean images, which is about a step.
-        measuring = sum(site.seconds * site.images for site in self.sites)
-        return self.setup + (steps + measuring) / self.processes
-
-    def text(self) -> str:
-        """Return the plan for people."""
-        chunks = sum(site.chunks for site in self.sites)
-        lines = [
-            f"model   {self.title}",
-            f"on      {self.where}",
-            f"units   {self.units:,} at {len(self.sites)} sites x {self.seeds} {_plural('seed', self.seeds)} = "
-            f"{self.images + self.done:,} images; {self.done:,} are there, {self.images:,} to make",
-            f"work    {chunks:,} {_plural('chunk', chunks)} of up to {self.chunk} images, "
-            f"{self.steps} steps of {self.copies} {_plural('copy', self.copies)}; about {_bytes(self.backward)} for "
-            "the backward pass",
-        ]
-        if self.images:
-            rate = self.images / self.seconds * 3600
-            lines += [
-                "",
-                f"  {'site':<28}{'images':>8}{'chunks':>8}{'ms a step and image':>22}{'time':>10}",
-                *(
-                    f"  {site.name:<28}{site.images:>8,}{site.chunks:>8,}{site.seconds * 1e3:>22.1f}"
-                    f"{clock(site.seconds * site.images * self.steps / self.processes):>10}"
-                    for site in self.sites
-                    if site.images
-                ),
-                "",
-                f"time    about {clock(self.seconds)} ({rate:,.0f} images/hour, {clock(self.setup)} of it to start; "
-                f"{self.source})",
-                f"disk    about {_bytes(self.disk)}",
-            ]
-        lines += [f"hint    {self.hint}"] if self.hint and self.images else []
-        return "\n".join([*lines, f"folder  {self.path} (nothing was written)"])
-
-
-def make_plan(fit: Fit, setup: float = 0.0) -> Plan:
-    """Return what a fit would do.
-
-    Args:
-        fit: made from settings, not run.
-        setup: seconds that it took until now.
+    Attributes:
+        settings: As given.
+        module: The LightningModule with its frozen backbone; made once, for all chunks.
+        units: The units that are asked for.
+        chunks: All chunks, of all ranks, done or not; their names are those of shards.
+        chunk_size: The most images that are optimised together.
+        recipe: What decides the images, and `recipe_hash`, its name.
+        precision: `32-true` or `bf16-mixed`.
+        device: Where this process works; the first device, where there are several.
+        trainer: Arguments of the Trainer.
+        path: The run folder.
+        done: Images `(address, seed)` that it holds already.
+        memory: Bytes that a step needs at least.
+        warnings: What loading the model has warned of.
     """
-    settings, backbone = fit.settings, fit.backbone
-    done = read_keys(fit.path, ("address", "seed")) if fit.path.is_dir() else set()
-    chunks = [chunk for chunk in (without(chunk, done) for chunk in fit.plan()) if chunk.units]
-    by_site = {name: list(group) for name, group in groupby(chunks, key=lambda chunk: chunk.site.name)}
-    seconds, source = _time_sites(fit, [max(group, key=len) for group in by_site.values()])
-    sites = tuple(
-        SiteCost(name, sum(len(chunk) for chunk in group), len(group), seconds[name]) for name, group in by_site.items()
+
+    settings: FitSettings
+    module: ActivationMaximization
+    units: tuple[Unit, ...]
+    chunks: tuple[Chunk, ...]
+    chunk_size: int
+    recipe: dict[str, Any]
+    recipe_hash: str
+    precision: str
+    device: torch.device
+    trainer: dict[str, Any]
+    path: Path
+    done: Collection[tuple[Any, ...]] = field(repr=False)
+    memory: int = 0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def backbone(self) -> Backbone:
+        """The model under study."""
+        return self.module.backbone
+
+    def missing(self) -> list[Chunk]:
+        """Return the chunks of images that the folder does not hold."""
+        return [chunk for chunk in (without(chunk, self.done) for chunk in self.chunks) if chunk.units]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes an image: backbone, recipe, precision."""
+        return _identity(self.backbone, self.recipe, self.precision)
+
+    def details(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the rest of the manifest, which may change when a run goes on.
+
+        Args:
+            before: The manifest of the folder, empty where there is none.
+        """
+        sites = {unit.site: self.backbone.site(unit.site) for unit in self.units}
+        kept = ("name", "kind", "depth", "width", "grid")
+        described = {site["name"]: site for site in (before.get("backbone") or {}).get("sites", [])}
+        described |= {name: {key: getattr(site, key) for key in kept} for name, site in sites.items()}
+        own = {"weights": self.backbone.weights, "sites": sorted(described.values(), key=lambda site: site["depth"])}
+        return {
+            "backbone": self.identity()["backbone"] | own,
+            "units": list(dict.fromkeys([*before.get("units", []), *(unit.address for unit in self.units)])),
+            "seeds": sorted({*before.get("seeds", []), *self.settings.seeds}),
+            "chunk": self.chunk_size,
+            "warnings": list(self.warnings),
+            "command": command_line(),
+        }
+
+    def text(self, address: str, seed: int) -> dict[str, str]:
+        """Return the text chunks of one PNG; `settings` alone is enough to make it again."""
+        settings = to_container(self.settings) | {"units": [address], "seeds": [seed], "out": None, "recipe": None}
+        settings |= {"trainer": {"precision": self.precision}, "logger": {}}  # not how many did it
+        return {
+            "unit": address,
+            "backbone": self.backbone.name,
+            "weights": self.backbone.weights,
+            "weights_id": self.backbone.weights_id,
+            "recipe": self.recipe_hash,
+            "seed": str(seed),
+            "vitvis": __version__,
+            "command": command_line(),
+            "rebuild": f"python -m vitvis.fit --from-png {shlex.quote('THIS.png')}",
+            "settings": json.dumps(settings, ensure_ascii=False),
+        }
+
+
+def make_plan(settings: FitSettings) -> Plan:
+    """Return what a fit will do.
+
+    Raises:
+        VitvisError: settings that can't be followed, or that need more than this machine has.
+    """
+    arguments = trainer_arguments(settings.trainer)
+    device = device_of(arguments)
+    recipe = recipe_of(settings)
+    backbone, told = _load(settings)
+    units = resolve_units(settings.units, backbone, seed=settings.seeds[0])
+    identity = _identity(backbone, recipe, arguments["precision"])
+    path = Path(settings.out or f"out/{_slug(settings.model)}-{digest(identity, 8)}")
+    before = read_manifest(path) if (path / "manifest.json").is_file() else {}
+    if settings.trainer.precision == "auto":  # a folder keeps the precision that it was begun with
+        arguments["precision"] = before.get("precision") or arguments["precision"]
+    module = ActivationMaximization(backbone, settings)
+    sites = [chunk.site for chunk in plan_chunks(units, [0], backbone.sites, len(units))]
+    for site in sites:
+        _check_tokens(site, settings.objective.tokens)
+    size = settings.chunk or before.get("chunk") or choose_chunk(backbone, sites, settings, device)
+    chunks = tuple(plan_chunks(units, settings.seeds, backbone.sites, int(size)))
+    module.configure_augmentations(chunks[0])  # says so if there is no such augmentation
+    most = max(len(chunk) for chunk in chunks)
+    saved = saved_bytes(backbone, max(sites, key=lambda site: site.depth))
+    plan = Plan(
+        settings=settings,
+        module=module,
+        units=tuple(units),
+        chunks=chunks,
+        chunk_size=int(size),
+        recipe=recipe,
+        recipe_hash=recipe_hash(recipe),
+        precision=arguments["precision"],
+        device=device,
+        trainer=arguments,
+        path=path,
+        done=read_keys(path, ("address", "seed")) if path.is_dir() else frozenset(),
+        memory=check_memory(backbone, saved, most, settings, device),
+        warnings=told,
     )
-    images = sum(site.images for site in sites)
-    total = len(fit.units) * len(settings.seeds)
-    rows, columns = backbone.image_size
-    backward = 0
-    if chunks:
-        deepest = max(chunks, key=lambda chunk: chunk.site.depth)
-        backward = saved_bytes(backbone, deepest.site, fit.device) * settings.copies * max(len(c) for c in chunks)
-    return Plan(
-        title=f"{backbone.name} ({backbone.weights} weights {backbone.weights_id}), {rows} x {columns} px",
-        where=f"{device_name(fit.device)}, {fit.precision}, {fit.processes} {_plural('process', fit.processes)}",
-        path=str(fit.path),
-        units=len(fit.units),
-        seeds=len(settings.seeds),
-        done=total - images,
-        sites=sites,
-        steps=settings.steps,
-        copies=settings.copies,
-        chunk=max((len(chunk) for chunk in chunks), default=fit.chunk_size),
-        processes=fit.processes,
-        setup=setup,
-        source=source,
-        backward=backward,
-        disk=int(images * (rows * columns * PNG_BYTES_A_PIXEL * 2 + BYTES_AN_IMAGE)),  # once more in sheet and atlas
-        hint=_hint(fit.device, fit.precision),
-    )
+    _check_disk(plan)
+    return plan
 
 
-def _hint(device: torch.device, precision: str) -> str:
-    """Say what would be faster on this machine."""
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    able = any(getattr(torch.cpu, name, lambda: False)() for name in names)
-    if device.type != "cpu" or precision != "32-true" or not able:
-        return ""
-    return (
-        "this CPU multiplies in bfloat16 by itself: trainer.precision=bf16-mixed takes about 0.6 of the time; "
-        "images come out slightly different"
-    )
+def _identity(backbone: Backbone, recipe: dict[str, Any], precision: str) -> dict[str, Any]:
+    return {
+        "backbone": {
+            "name": backbone.name,
+            "weights_id": backbone.weights_id,
+            "image_size": list(backbone.image_size),
+        },
+        "recipe": recipe,
+        "recipe_hash": recipe_hash(recipe),
+        "precision": precision,
+    }
 
 
-def _time_sites(fit: Fit, chunks: Sequence[Chunk]) -> tuple[dict[str, float], str]:
-    """Return seconds of a step and image by site, and where they come from."""
-    if not chunks:
-        return {}, ""
-    by_depth = sorted(chunks, key=lambda chunk: chunk.site.depth)
-    last = len(by_depth) - 1
-    chosen = {by_depth[round(i * last / (TIMED - 1))].site.name: by_depth[round(i * last / (TIMED - 1))] for i in
-              range(TIMED)}  # fmt: skip
-    known, measured = [], []
-    for name, chunk in chosen.items():
-        key = speed_key(
-            fit.backbone.name, name, fit.backbone.image_size, fit.settings.copies, fit.device, fit.precision
+def _load(settings: FitSettings) -> tuple[Backbone, tuple[str, ...]]:
+    """Return the model, and what loading it has warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        backbone = load_backbone(settings.model, settings.weights, settings.image_size)
+    return backbone, tuple(str(item.message) for item in caught if settings.model in str(item.message))
+
+
+def _check_tokens(site: Any, tokens: Any) -> None:
+    """Look whether a site has the tokens that are asked for."""
+    count = 1 if site.grid is None else site.prefix_tokens + site.grid[0] * site.grid[1]
+    try:
+        select_tokens(torch.empty(1, count, 1, device="meta"), site, tokens)
+    except (TypeError, ValueError):
+        raise VitvisError(
+            f"objective.tokens={tokens}: has to be patches, cls, all, an index or a box [top,left,bottom,right]"
+        ) from None
+
+
+def _check_disk(plan: Plan) -> None:
+    """Refuse what certainly does not fit the disk."""
+    images = sum(len(chunk) for chunk in plan.missing())
+    rows, columns = plan.backbone.image_size
+    needed = images * rows * columns * PNG_BYTES_A_PIXEL
+    place = next((folder for folder in [plan.path, *plan.path.absolute().parents] if folder.is_dir()), None)
+    free = shutil.disk_usage(place).free if place is not None else needed
+    if needed > free:
+        raise VitvisError(
+            f"{plan.path}: {images:,} images need about {needed / 2**30:,.1f} GiB, the disk has {free / 2**30:,.1f} "
+            "free; ask for fewer units or seeds, or choose another out=FOLDER"
         )
-        found = (recall(key) or {}).get("seconds")
-        if not isinstance(found, float) or found * len(chunk) <= SLOW:  # quick to measure: as the machine is now
-            found = _time_chunk(fit, chunk)
-            remember(key, {"seconds": found})
-            measured.append(name)
-        known.append((chunk.site.depth, found))
-    seconds = {chunk.site.name: interpolate(known, chunk.site.depth) for chunk in chunks}
-    real = f"real steps at {', '.join(measured)}" if measured else "as measured on this machine before"
-    return seconds, real
 
 
-def _time_chunk(fit: Fit, chunk: Chunk) -> float:
-    """Return seconds of a step and image, from real steps."""
-    single = Chunk(chunk.site, chunk.units[:1], chunk.seeds[:1])
-    args = (fit.settings, fit.device, fit.precision)
-    first = step_seconds(fit.backbone, single, *args, steps=1)
-    if len(chunk) == 1 or first * len(chunk) > SLOW:
-        return first
-    return step_seconds(fit.backbone, chunk, *args, steps=3) / len(chunk)
-
-
-def interpolate(known: Sequence[tuple[float, float]], x: float) -> float:
-    """Return y at x on the line through known points `(x, y)`, sorted by x; the nearest one outside of them."""
-    import numpy as np
-
-    return float(np.interp(x, [point[0] for point in known], [point[1] for point in known]))
-
-
-def clock(seconds: float) -> str:
-    """Return seconds as `12 s`, `3:05` (minutes) or `2:03:05`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
-def _plural(word: str, count: int) -> str:
-    if count == 1:
-        return word
-    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}es" if word.endswith("s") else f"{word}s"
+def _slug(name: str) -> str:
+    return "".join(char if char.isalnum() or char in "._-" else "_" for char in name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from vitvis.config.core import merge, to_container
@@ -15,12 +17,34 @@ RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "opt
 
 
 def recipe_of(settings: FitSettings) -> dict[str, Any]:
-    """Return the recipe as plain containers; not seeds, units, chunk size or device, which do not change an image."""
+    """Return the recipe as plain containers; not seeds, units, chunk size or device, which do not change an image.
+
+    Files that decide an image (`image.start`, the folder `image.magnitude`) count by what they hold, not by where they
+    lie.
+    """
     container = to_container(settings)
     recipe = {name: container[name] for name in RECIPE}
     if not recipe["augment"]["extra"]:  # came later: a recipe without any keeps its name
         del recipe["augment"]["extra"]
+    image = settings.image
+    if image.start != "noise":
+        recipe["image"]["start"] = _content([Path(image.start).expanduser()])
+    if image.magnitude is not None:
+        from vitvis.fit.images.picture import list_pictures
+
+        recipe["image"]["magnitude"] = _content(list_pictures(image.magnitude))
     return recipe
+
+
+def _content(files: Sequence[Path]) -> str:
+    """Return a name of what files hold, in their order; a file that can't be read is told when it is needed."""
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        except OSError:
+            digest.update(str(file).encode())
+    return f"sha256:{digest.hexdigest()[:24]}"
 
 
 def read_settings(settings: FitSettings | Mapping[str, Any]) -> FitSettings:

@@ -55,13 +55,15 @@ def compare(original: Path, fit: Fit) -> str:
     import numpy as np
     from PIL import Image
 
-    (record,) = fit.records
+    text = read_png_text(original)
+    wanted = text.get("unit"), text.get("seed")  # the folder may hold others
+    record = next(row for row in fit.records if (row["address"], str(row["seed"])) == wanted)
     again = fit.path / record["image"]
+    now = read_png_text(again)
     with Image.open(original) as first, Image.open(again) as second:
         if first.size != second.size:
             return f"{again}: has another size than {original}"
         gap = int(np.abs(np.asarray(first, dtype=int) - np.asarray(second, dtype=int)).max())
-    text, now = read_png_text(original), read_png_text(again)
     changed = [key for key in ("weights_id", "recipe", "vitvis") if text.get(key) != now.get(key)]
     verdict = "the same pixels as" if gap == 0 else f"differs by up to {gap} of 255 from"
     note = f" ({', '.join(changed)} changed)" if changed else ""

@@ -1,4 +1,4 @@
-"""Seconds of real steps, measured without a Trainer: for the size of a chunk, for `--dry-run`, for the benchmark."""
+"""Real steps without a Trainer: for `--dry-run`, for the choice of a precision, for the benchmark."""
 
 from __future__ import annotations
 
@@ -8,25 +8,17 @@ from contextlib import nullcontext
 
 import torch
 
-from vitvis.backbones.backbone import Backbone
 from vitvis.fit.chunks import Chunk
+from vitvis.fit.datamodule import Steps
 from vitvis.fit.module import ActivationMaximization
-from vitvis.fit.settings import FitSettings
 
-__all__ = ["bare_steps", "resolve_precision", "step_seconds", "synchronize"]
+__all__ = ["bare_steps", "step_seconds", "synchronize"]
 
 
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """Return what `trainer.precision=auto` means on a device."""
-    if precision != "auto":
-        return precision
-    return "bf16-mixed" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "32-true"
 
 
 def bare_steps(
@@ -41,29 +33,26 @@ def bare_steps(
         steps: how many; those of the recipe when None.
     """
     kind = module.device.type
-    module.begin(chunk)
     optimizer = module.configure_optimizers()
-    for step in range(module.settings.steps if steps is None else steps):
+    for batch in Steps([chunk], module.settings.steps if steps is None else steps):
+        module.on_train_batch_start(batch, batch.step)
         mixed = torch.autocast(kind, dtype=torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
         with mixed:
-            loss = module.training_step(step, step)
+            loss = module.training_step(batch, batch.step)["loss"]
         optimizer.zero_grad()
         loss.backward()
         module.on_before_optimizer_step(optimizer)
         module.set_rate(optimizer)
         optimizer.step()
         module.step_done()
-        yield step + 1
+        yield batch.step + 1
 
 
-def step_seconds(
-    backbone: Backbone, chunk: Chunk, settings: FitSettings, device: torch.device, precision: str, steps: int = 2
-) -> float:
+def step_seconds(module: ActivationMaximization, chunk: Chunk, precision: str, steps: int = 2) -> float:
     """Return the seconds of one step of a chunk: the fastest of some, after one that warms up."""
-    module = ActivationMaximization(backbone, [chunk], settings).to(device)
     best, began = float("inf"), 0.0
     for done in bare_steps(module, chunk, precision, steps + 1):
-        synchronize(device)
+        synchronize(module.device)
         now = time.perf_counter()
         if done > 1:
             best = min(best, now - began)

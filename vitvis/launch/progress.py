@@ -7,8 +7,6 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from vitvis.fit.callbacks import chunk_of, data_of
-
 __all__ = ["Progress"]
 
 
@@ -17,15 +15,14 @@ class Progress(Callback):
 
     Args:
         style: `auto`, `bar`, `lines` or `none`.
-        images: Images this rank is to make.
     """
 
-    def __init__(self, style: str, images: int) -> None:
+    def __init__(self, style: str) -> None:
         from rich.console import Console
 
         self.console = Console(soft_wrap=True)
         self.style = ("bar" if self.console.is_terminal else "lines") if style == "auto" else style
-        self.images = images
+        self.images = 0
         self._done = 0
         self._began = 0.0
         self._bar: Any = None
@@ -34,6 +31,7 @@ class Progress(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock and the bar."""
         self._began = time.perf_counter()
+        self.images = getattr(trainer, "datamodule").images  # noqa: B009  # Lightning does not declare it
         if self.style != "bar":
             return
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -54,25 +52,20 @@ class Progress(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar by one step of all images of the chunk."""
+        """Move the bar by one step of all images of the chunk; count those of a chunk that ends."""
+        site, images = batch.chunk.site.name, len(batch.chunk)
         if self._bar is not None:
-            steps = data_of(trainer).steps
-            chunk = chunk_of(pl_module)
-            done = self._done + len(chunk.units) * (int(batch) + 1) / steps
-            title = f"{chunk.site.name} ({self._done + len(chunk.units)}/{self.images})"
+            steps = getattr(trainer, "datamodule").steps  # noqa: B009
+            done = self._done + images * (batch.step + 1) / steps
+            title = f"{site} ({self._done + images}/{self.images})"
             self._bar.update(self._task, completed=done, description=title, rate=f"{self._rate(done):.0f} units/h")
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count the images of the chunk; say so in a line where there is no bar."""
-        chunk = chunk_of(pl_module)
-        self._done += len(chunk.units)
+        if not batch.last:
+            return
+        self._done += images
         if self.style == "lines":
             rate = self._rate(self._done)
             left = (self.images - self._done) / rate * 3600
-            print(
-                f"[{self._done}/{self.images}] {chunk.site.name}: {rate:.0f} units/hour, {_clock(left)} left",
-                flush=True,
-            )
+            print(f"[{self._done}/{self.images}] {site}: {rate:.0f} units/hour, {_clock(left)} left", flush=True)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave the terminal as it was."""

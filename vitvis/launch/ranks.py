@@ -2,16 +2,17 @@
 
 Each rank optimises its own chunks, so ranks have no parameter in common and different numbers of steps. Plain DDP would
 broadcast rank 0's images to everybody when it wraps the module, and with a process group alive Lightning broadcasts a
-SIGTERM flag on every step. Hence a strategy that wraps nothing and joins a group only once, when the work is done.
+SIGTERM flag on every step. Hence a strategy that wraps nothing, joins no group, and lets ranks meet when all is done.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
+import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -21,18 +22,23 @@ from lightning_fabric.utilities.seed import reset_seed
 from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
 from pytorch_lightning.trainer.states import TrainerFn
-from pytorch_lightning.utilities import rank_zero_only
 
 from vitvis.errors import VitvisError
 from vitvis.launch.settings import TrainerSettings
 
-__all__ = ["IndependentStrategy", "is_first", "own", "register", "trainer_arguments"]
+__all__ = ["IndependentStrategy", "device_of", "own", "register", "resolve_precision", "trainer_arguments"]
 
 T = TypeVar("T")
 
-#: The fastest rank waits this long for the slowest one before the sheet is drawn.
+#: A rank waits this long for rank 0 to be where ranks meet.
 PATIENCE = timedelta(days=14)
 
+#: Seconds between two looks of one rank for another.
+POLL = 0.2
+#: Status of a rank whose rank 0 is gone.
+EXIT_ORPHAN = 1
+#: How CUDA's allocator is told to give memory back in parts; by its old name and its new one.
+_ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 #: Environment variable with the process of rank 0, in those that it starts.
 _STARTER = "VITVIS_STARTER"
 
@@ -40,22 +46,38 @@ _STARTER = "VITVIS_STARTER"
 class IndependentStrategy(DDPStrategy):
     """DDP's launchers, ranks and devices without its wrapper, its broadcasts and its process group."""
 
-    def _configure_launcher(self) -> None:
-        """Tell the processes that are about to be started who started them."""
-        super()._configure_launcher()
-        if self.local_rank == 0:
-            os.environ[_STARTER] = str(os.getpid())
-
     def setup_distributed(self) -> None:
-        """Learn the ranks; join no process group."""
+        """Learn the ranks; join no process group. Ranks that rank 0 has started and rank 0 watch each other."""
         reset_seed()
         self.set_world_ranks()
+        if isinstance(self.cluster_environment, LightningEnvironment):
+            watch = self._watch_children if self.local_rank == 0 else self._watch_starter
+            threading.Thread(target=watch, name="vitvis-ranks", daemon=True).start()
 
-    def on_exception(self, exception: BaseException) -> None:
-        """Let the processes that rank 0 has started end with it, when it ends."""
-        super().on_exception(exception)
-        if self.local_rank == 0 and self._launcher is not None:
-            atexit.register(self._launcher.kill, signal.SIGTERM)  # now, Lightning's observer would kill rank 0 as well
+    def _watch_starter(self) -> None:
+        """End this process when rank 0, which has started it, is gone."""
+        while os.getppid() == int(os.environ.get(_STARTER, os.getppid())):
+            time.sleep(POLL)
+        os._exit(EXIT_ORPHAN)
+
+    def _watch_children(self) -> None:
+        """End this process in order when one that it has started has died, and say so."""
+        children = list(getattr(self.launcher, "procs", ()))
+        while children and not any(child.poll() for child in children):
+            children = [child for child in children if child.returncode is None]
+            time.sleep(POLL)
+        for child in children:
+            if child.returncode:
+                status = child.returncode
+                print(
+                    f"vitvis: a process of this run ({child.pid}) ended "
+                    f"{f'by signal {-status}' if status < 0 else f'with status {status}'}, so the others end too; "
+                    "run the same command again to go on from here",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
 
     def setup(self, trainer: pl.Trainer) -> None:
         """Bring the module to its device; outside of fitting DDP would send rank 0's tensors to all ranks here."""
@@ -72,30 +94,23 @@ class IndependentStrategy(DDPStrategy):
         """Leave the module as it is: every rank keeps its own images."""
 
     def meet(self) -> None:
-        """Wait until every rank has come here; the only moment when ranks talk."""
-        if self.world_size < 2:
+        """Let rank 0 wait until every rank has come here; the only moment when ranks talk.
+
+        Through a store and not a barrier, which neither a signal nor the death of a rank would end.
+        """
+        environment = self.cluster_environment
+        if self.world_size < 2 or environment is None:
             return
-        environment, met = self.cluster_environment, threading.Event()
-        if isinstance(environment, LightningEnvironment) and self.local_rank > 0 and _STARTER in os.environ:
-            threading.Thread(target=_end_with, args=(int(os.environ[_STARTER]), met), daemon=True).start()
-        assert environment is not None
         os.environ.setdefault("MASTER_ADDR", environment.main_address)
         os.environ.setdefault("MASTER_PORT", str(environment.main_port))
-        torch.distributed.init_process_group(
-            "gloo", rank=self.global_rank, world_size=self.world_size, timeout=PATIENCE
-        )
-        try:
-            torch.distributed.barrier()
-        finally:
-            met.set()
-            torch.distributed.destroy_process_group()
-
-
-def _end_with(parent: int, met: threading.Event) -> None:
-    """End this process when the one that started it is gone: rank 0 was killed, and will never come to the meeting."""
-    while not met.wait(0.5):
-        if os.getppid() != parent:
-            os._exit(1)
+        store, _, _ = next(torch.distributed.rendezvous("env://", self.global_rank, self.world_size, timeout=PATIENCE))
+        start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # torchrun's store outlives a start
+        if self.global_rank:
+            store.set(f"vitvis/{start}/{self.global_rank}", "here")
+            return
+        keys = [f"vitvis/{start}/{rank}" for rank in range(1, self.world_size)]
+        while not store.check(keys):
+            time.sleep(POLL)
 
 
 def register() -> str:
@@ -104,11 +119,6 @@ def register() -> str:
     if name not in StrategyRegistry:
         StrategyRegistry.register(name, IndependentStrategy, description="every rank its own images, no collectives")
     return name
-
-
-def is_first() -> bool:
-    """Say whether this process is rank 0, as Lightning's last Trainer in it found out."""
-    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def own(items: Sequence[T], rank: int, world: int) -> list[T]:
@@ -127,36 +137,78 @@ def trainer_arguments(settings: TrainerSettings) -> dict[str, Any]:
     Raises:
         VitvisError: the hardware asked for isn't there.
     """
-    accelerator = {"gpu": "gpu", "cuda": "cuda"}.get(settings.accelerator, settings.accelerator)
-    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise VitvisError(f"trainer.accelerator={accelerator}: this machine has no usable GPU; try auto or cpu")
-    if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"  # mps lacks parts of the augmentations
+    if not any(name in os.environ for name in _ALLOCATOR):  # read with the first call of CUDA, and never again
+        os.environ.update(dict.fromkeys(_ALLOCATOR, "expandable_segments:True"))
+    accelerator = _accelerator(settings.accelerator)
+    on_gpu = accelerator == "cuda"
     devices, nodes = settings.devices, settings.num_nodes
     started_devices, started_nodes = _started()
     if devices in ("auto", None):
-        devices = started_devices or (torch.cuda.device_count() if accelerator in ("gpu", "cuda") else 1)
+        devices = started_devices or (torch.cuda.device_count() if on_gpu else 1)
     if nodes == 1 and started_nodes:
         nodes = started_nodes
-    count = len(devices) if isinstance(devices, list) else devices
-    if not isinstance(count, int) or isinstance(count, bool) or count == 0:
-        raise VitvisError(f"trainer.devices={devices}: has to be a number, a list of indices, or auto")
-    if accelerator in ("gpu", "cuda") and (count if count > 0 else 1) > torch.cuda.device_count():
-        raise VitvisError(f"trainer.devices={devices}: this machine has {torch.cuda.device_count()} GPUs")
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bf16-mixed" if accelerator in ("gpu", "cuda") and torch.cuda.is_bf16_supported() else "32-true"
-    many = nodes > 1 or count != 1 or (started_devices or 1) * (started_nodes or 1) > 1
+    count = _count(devices, torch.cuda.device_count() if on_gpu else None)
+    many = nodes > 1 or count > 1 or (started_devices or 1) * (started_nodes or 1) > 1
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        os.environ[_STARTER] = str(os.getpid())
     slurm = _slurm()
     return {
         "accelerator": accelerator,
-        "devices": devices,
+        "devices": devices if isinstance(devices, list) else count,
         "num_nodes": nodes,
-        "precision": precision,
-        "deterministic": settings.deterministic,
+        "precision": resolve_precision(settings.precision, accelerator),
+        # Some kernels have no deterministic way back on a GPU (sampling of a grid): those warn.
+        "deterministic": ("warn" if on_gpu else True) if settings.deterministic else False,
         "strategy": IndependentStrategy() if many else "auto",
         "plugins": [slurm] if many and slurm is not None else None,
     }
+
+
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """Return what `trainer.precision=auto` means: bfloat16 on a GPU that has it and does not emulate it."""
+    if precision != "auto":
+        return precision
+    able = accelerator == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if able else "32-true"
+
+
+def device_of(arguments: Mapping[str, Any]) -> torch.device:
+    """Return where the process works that has these arguments of a Trainer; its first device, where it has several."""
+    if arguments["accelerator"] != "cuda":
+        return torch.device(arguments["accelerator"])
+    devices = arguments["devices"]
+    return torch.device("cuda", devices[0] if isinstance(devices, list) else 0)
+
+
+def _accelerator(asked: str) -> str:
+    """Return `cuda`, `cpu` or `mps`."""
+    if asked in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise VitvisError(f"trainer.accelerator={asked}: this machine has no usable GPU; try auto or cpu")
+    if asked == "mps" and not torch.backends.mps.is_available():
+        raise VitvisError("trainer.accelerator=mps: this machine has no usable Apple GPU; try auto or cpu")
+    if asked == "auto":  # mps lacks parts of the augmentations
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cuda" if asked == "gpu" else asked
+
+
+def _count(devices: Any, available: int | None) -> int:
+    """Return how many devices are asked for; `available` is the number of GPUs, None on a CPU."""
+    wrong = VitvisError(f"trainer.devices={devices}: has to be a number, a list of indices, or auto")
+    if isinstance(devices, list):
+        if not devices or not all(type(item) is int and item >= 0 for item in devices):
+            raise wrong
+        if available is None:
+            raise VitvisError(f"trainer.devices={devices}: indices name GPUs; on a CPU give a number of processes")
+        highest, count = max(devices) + 1, len(set(devices))
+        if count < len(devices):
+            raise VitvisError(f"trainer.devices={devices}: names a GPU twice")
+    else:
+        if type(devices) is not int or devices == 0 or devices < -1:
+            raise wrong
+        highest = count = devices if devices > 0 else available or 1  # -1: all there are
+    if available is not None and highest > available:
+        raise VitvisError(f"trainer.devices={devices}: this machine has {available} GPUs")
+    return count
 
 
 def _slurm() -> SLURMEnvironment | None:

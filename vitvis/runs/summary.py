@@ -21,13 +21,25 @@ A product, since each is necessary: a sharp picture of nothing and a selective p
 from __future__ import annotations
 
 import math
+from bisect import insort
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any
 
-__all__ = ["clearness", "contrast", "dataset_best", "selectivity", "strength", "summarize", "unit_score"]
+__all__ = [
+    "RunningSummary",
+    "clearness",
+    "contrast",
+    "dataset_best",
+    "selectivity",
+    "strength",
+    "summarize",
+    "unit_score",
+]
 
+#: Parts of a summary that are means over units, in their order.
+_MEANS = ("strength", "selectivity", "clearness", "contrast", "activation", "activation_peak", "hf_share", "tv")
 #: Photos have up to this share of their energy above half of Nyquist, at any size: of COCO's photos 95 % have less
 #: than 0.15 at 64 px, 0.11 at 224 px and at 336 px; the median of Tiny-ImageNet's, which are sharper, is 0.12.
 PHOTO_HF = 0.12
@@ -101,6 +113,56 @@ def unit_score(record: Mapping[str, Any], best: float | None = None) -> float:
     )
 
 
+class RunningSummary:
+    """The score of a run and its parts, over records that come one after the other; each costs the same.
+
+    Args:
+        best: Activation of the dataset's best image by unit address, from `dataset_best`.
+    """
+
+    def __init__(self, best: Mapping[str, float] | None = None) -> None:
+        self._best = best or {}
+        self._status: Counter[str] = Counter()
+        self._sums: dict[str, list[float]] = {}  # by part: sum and count
+        self._sorted: dict[str, list[float]] = {"rank": [], "relative_activation": []}
+        self._seconds = 0.0
+
+    def add(self, records: Iterable[Mapping[str, Any]]) -> RunningSummary:
+        """Take fit records in; returns itself."""
+        for record in records:
+            best = self._best.get(record.get("address", ""))
+            self._status[str(record.get("status"))] += 1
+            self._count("score", unit_score(record, best))
+            if _is_finite(record.get("seconds")):
+                self._seconds += record["seconds"]
+            if record.get("status") == "ok":
+                for name, value in _parts(record, best).items():
+                    if name in self._sorted:
+                        insort(self._sorted[name], value)
+                    else:
+                        self._count(name, value)
+        return self
+
+    def _count(self, name: str, value: float) -> None:
+        entry = self._sums.setdefault(name, [0.0, 0.0])
+        entry[0] += value
+        entry[1] += 1
+
+    def values(self) -> dict[str, float]:
+        """Return what `summarize` returns, for the records so far."""
+        units = self._status.total()
+        means = {name: total / count for name, (total, count) in self._sums.items()}
+        return {
+            "score": means.pop("score", 0.0),
+            "units": units,
+            "dead_share": self._status["dead"] / max(1, units),
+            "failed_share": self._status["failed"] / max(1, units),
+            **{name: means[name] for name in _MEANS if name in means},
+            **{name: float(_middle(values)) for name, values in self._sorted.items() if values},
+            "seconds": self._seconds,
+        }
+
+
 def summarize(records: Iterable[Mapping[str, Any]], best: Mapping[str, float] | None = None) -> dict[str, float]:
     """Return the score of a run and its parts.
 
@@ -114,43 +176,35 @@ def summarize(records: Iterable[Mapping[str, Any]], best: Mapping[str, float] | 
         over the dataset's best, only with `best`; `rank`: median, `hf_share`, `tv`); `dead_share`, `failed_share`,
         `units`, `seconds` (sum over units). Parts that nothing is known of are left out.
     """
-    records, best = list(records), best or {}
-    alive = [record for record in records if record.get("status") == "ok"]
-    count = len(records)
-    summary: dict[str, float] = {
-        "score": fmean(unit_score(record, best.get(record.get("address", ""))) for record in records) if count else 0.0,
-        "units": count,
-        "dead_share": _share(records, "dead"),
-        "failed_share": _share(records, "failed"),
+    return RunningSummary(best).add(records).values()
+
+
+def _parts(record: Mapping[str, Any], best: float | None) -> dict[str, float]:
+    """Return what one record of a unit that is alive says, by name; what it does not say is left out."""
+    parts: dict[str, float] = {
+        name: record[name]
+        for name in ("activation", "activation_peak", "hf_share", "tv")
+        if _is_finite(record.get(name))
     }
-    parts: dict[str, Sequence[float]] = {
-        "strength": [
-            strength(record["activation"], record.get("activation_start"), best.get(record.get("address", "")))
-            for record in alive
-            if _is_finite(record.get("activation"))
-        ],
-        "selectivity": [
-            selectivity(record["rank"], record.get("site_width") or 1) for record in alive if record.get("rank")
-        ],
-        "clearness": [clearness(value) for value in _column(alive, "hf_share")],
-        "contrast": [
-            contrast(record["tv"], record["width"], record["height"]) for record in alive if _has_contrast(record)
-        ],
-    }
-    parts |= {name: _column(alive, name) for name in ("activation", "activation_peak", "hf_share", "tv")}
-    summary |= {name: fmean(values) for name, values in parts.items() if values}
-    ranks = _column(alive, "rank")
-    if ranks:
-        summary["rank"] = float(median(ranks))
-    relative = [
-        record["activation"] / best[record["address"]]
-        for record in alive
-        if _is_finite(record.get("activation")) and best.get(record.get("address", ""), 0) > 0
-    ]
-    if relative:
-        summary["relative_activation"] = float(median(relative))
-    summary["seconds"] = float(sum(_column(records, "seconds")))
-    return summary
+    if "activation" in parts:
+        parts["strength"] = strength(parts["activation"], record.get("activation_start"), best)
+        if best is not None and best > 0:
+            parts["relative_activation"] = parts["activation"] / best
+    if record.get("rank"):
+        parts["selectivity"] = selectivity(record["rank"], record.get("site_width") or 1)
+        if _is_finite(record["rank"]):
+            parts["rank"] = record["rank"]
+    if "hf_share" in parts:
+        parts["clearness"] = clearness(parts["hf_share"])
+    if _has_contrast(record):
+        parts["contrast"] = contrast(record["tv"], record["width"], record["height"])
+    return parts
+
+
+def _middle(ordered: Sequence[float]) -> float:
+    """Return the median of sorted numbers, without sorting them again."""
+    half, odd = divmod(len(ordered), 2)
+    return ordered[half] if odd else (ordered[half - 1] + ordered[half]) / 2
 
 
 def dataset_best(search: str | Path) -> dict[str, float]:
@@ -177,14 +231,6 @@ def dataset_best(search: str | Path) -> dict[str, float]:
 
 def _has_contrast(record: Mapping[str, Any]) -> bool:
     return all(_is_finite(record.get(name)) for name in ("tv", "width", "height"))
-
-
-def _share(records: Sequence[Mapping[str, Any]], status: str) -> float:
-    return sum(record.get("status") == status for record in records) / len(records) if records else 0.0
-
-
-def _column(records: Iterable[Mapping[str, Any]], name: str) -> list[float]:
-    return [record[name] for record in records if _is_finite(record.get(name))]
 
 
 def _is_finite(value: Any) -> bool:
