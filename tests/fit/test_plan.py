@@ -85,7 +85,7 @@ def test_the_bytes_of_a_step_are_those_that_the_meta_device_keeps(backbone) -> N
     """Nothing is measured on a device other than the model's: that is what every fit on several GPUs tripped over."""
     site = backbone.site("blocks.1.mlp")
     shapes = copy.deepcopy(backbone).to("meta")
-    assert saved_bytes(shapes, site) == pytest.approx(saved_bytes(backbone, site), rel=0.1)
+    assert 1 <= saved_bytes(shapes, site) / saved_bytes(backbone, site) < 1.3  # there attention keeps its matrix
     assert choose_chunk(backbone, [site], FitSettings(), torch.device("meta")) == 8
 
 

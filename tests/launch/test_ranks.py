@@ -12,7 +12,7 @@ from pytorch_lightning.strategies import StrategyRegistry
 
 from vitvis.errors import VitvisError
 from vitvis.fit import run as fit
-from vitvis.launch.ranks import IndependentStrategy, own, register, trainer_arguments
+from vitvis.launch.ranks import IndependentStrategy, device_of, own, register, trainer_arguments
 from vitvis.launch.settings import TrainerSettings
 from vitvis.runs import read_records
 
@@ -113,6 +113,7 @@ where = TrainerSettings(accelerator="cpu", devices=2)
 trainer = pl.Trainer(**trainer_arguments(where), logger=False, enable_progress_bar=False, enable_model_summary=False,
                      enable_checkpointing=False, use_distributed_sampler=False)
 trainer.predict(Own(), return_predictions=False)
+trainer.strategy.meet()
 """
 
 
@@ -147,3 +148,84 @@ def test_ranks_end_when_the_one_that_started_them_is_killed(tmp_path, root):
     done = subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True,
                           text=True, timeout=300)  # fmt: skip
     assert done.returncode == -9, done.stderr
+
+
+def test_a_rank_that_is_killed_is_told_in_one_line(tmp_path, root):
+    """Rank 1 dies in its first step, while rank 0 waits for it at the end."""
+    (tmp_path / "main.py").write_text(
+        PREDICT.replace(
+            "batch, index):",
+            "batch, index):\n        if self.trainer.global_rank:\n            os.kill(os.getpid(), 9)",
+        )
+    )
+    (tmp_path / "ranks").mkdir()
+    done = subprocess.run([sys.executable, str(tmp_path / "main.py"), str(tmp_path / "ranks")], cwd=root, text=True,
+                          env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, timeout=300)  # fmt: skip
+    assert done.returncode not in (0, -9)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("vitvis:")]
+    assert "ended by signal 9" in line and "run the same command again" in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"accelerator": "mps"}, "no usable Apple GPU"),
+        ({"devices": ["a"]}, "trainer.devices"),
+        ({"devices": []}, "trainer.devices"),
+        ({"devices": [0]}, "indices name GPUs"),
+        ({"devices": -2}, "trainer.devices"),
+        ({"devices": True}, "trainer.devices"),
+    ],
+)
+def test_hardware_that_is_not_there_is_one_line(settings, words):
+    with pytest.raises(VitvisError, match=words):
+        trainer_arguments(TrainerSettings(**{"accelerator": "cpu", **settings}))
+
+
+class Cards:
+    """Stands in for `torch.cuda` with some cards; remembers what the allocator was told when it was first asked."""
+
+    def __init__(self, monkeypatch, count=2, bf16=True):
+        self.allocator = None
+        for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(torch.cuda, "is_available", self.is_available)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        # an emulated bf16 counts as supported unless one says that it must not
+        monkeypatch.setattr(
+            torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or bf16
+        )
+
+    def is_available(self):
+        self.allocator = self.allocator or os.environ.get("PYTORCH_CUDA_ALLOC_CONF", "nothing")
+        return True
+
+
+def test_cards_are_asked_after_the_allocator_is_set_up(monkeypatch):
+    cards = Cards(monkeypatch)
+    arguments = trainer_arguments(TrainerSettings(deterministic=True))
+    assert cards.allocator == "expandable_segments:True"
+    assert (arguments["accelerator"], arguments["devices"], arguments["precision"]) == ("cuda", 2, "bf16-mixed")
+    assert arguments["deterministic"] == "warn"  # some kernels have no deterministic way back
+    assert device_of(arguments) == torch.device("cuda", 0)
+    assert trainer_arguments(TrainerSettings(devices=-1))["devices"] == 2
+    assert device_of(trainer_arguments(TrainerSettings(devices=[1]))) == torch.device("cuda", 1)
+
+
+def test_emulated_bfloat16_is_not_taken(monkeypatch):
+    Cards(monkeypatch, bf16=False)
+    assert trainer_arguments(TrainerSettings())["precision"] == "32-true"
+
+
+@pytest.mark.parametrize("devices", [3, [0, 2], [1, 1]])
+def test_cards_that_are_not_there(monkeypatch, devices):
+    Cards(monkeypatch)
+    with pytest.raises(VitvisError, match="trainer.devices"):
+        trainer_arguments(TrainerSettings(devices=devices))
+
+
+def test_the_allocator_stays_as_the_user_has_set_it(monkeypatch):
+    Cards(monkeypatch)
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:64")
+    trainer_arguments(TrainerSettings())
+    assert os.environ["PYTORCH_CUDA_ALLOC_CONF"] == "max_split_size_mb:64" and "PYTORCH_ALLOC_CONF" not in os.environ

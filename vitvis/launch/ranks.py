@@ -44,13 +44,23 @@ _STARTER = "VITVIS_STARTER"
 
 
 class IndependentStrategy(DDPStrategy):
-    """DDP's launchers, ranks and devices without its wrapper, its broadcasts and its process group."""
+    """DDP's launchers, ranks and devices without its wrapper, its broadcasts and its process group.
+
+    Args:
+        bound: whether ranks that rank 0 has started end when it ends; they have to `meet` then, or the slower ones
+            end with work undone.
+        arguments: of DDPStrategy.
+    """
+
+    def __init__(self, *, bound: bool = False, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.bound = bound
 
     def setup_distributed(self) -> None:
-        """Learn the ranks; join no process group. Ranks that rank 0 has started and rank 0 watch each other."""
+        """Learn the ranks; join no process group. Rank 0 and the ranks that it has started watch each other."""
         reset_seed()
         self.set_world_ranks()
-        if isinstance(self.cluster_environment, LightningEnvironment):
+        if self.bound and isinstance(self.cluster_environment, LightningEnvironment):
             watch = self._watch_children if self.local_rank == 0 else self._watch_starter
             threading.Thread(target=watch, name="vitvis-ranks", daemon=True).start()
 
@@ -159,7 +169,7 @@ def trainer_arguments(settings: TrainerSettings) -> dict[str, Any]:
         "precision": resolve_precision(settings.precision, accelerator),
         # Some kernels have no deterministic way back on a GPU (sampling of a grid): those warn.
         "deterministic": ("warn" if on_gpu else True) if settings.deterministic else False,
-        "strategy": IndependentStrategy() if many else "auto",
+        "strategy": IndependentStrategy(bound=True) if many else "auto",
         "plugins": [slurm] if many and slurm is not None else None,
     }
 
