@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from vitvis.fit.chunks import Chunk
@@ -32,36 +27,24 @@ class Checkpoints:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
-    def _path(self, chunk: Chunk) -> Path:
-        return self.folder.path / self.FOLDER / f"{chunk.name}.ckpt"
+    def _place(self, chunk: Chunk) -> str:
+        return f"{self.FOLDER}/{chunk.name}.ckpt"
 
     def read(self, chunk: Chunk) -> dict[str, Any]:
         """Return what a chunk goes on from, with its `step`; nothing where there is no whole checkpoint."""
-        path = self._path(chunk)
-        try:
-            data = path.read_bytes()
-            seal, content = data[:32], data[32:]
-            if hashlib.sha256(content).digest() == seal:
-                return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        except OSError:
-            return {}
-        path.unlink(missing_ok=True)  # damaged: the chunk is begun anew
-        return {}
+        return self.folder.load_checkpoint(self._place(chunk)) or {}
 
     def write(self, chunk: Chunk, state: dict[str, Any]) -> None:
         """Keep what a chunk goes on from."""
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        content = buffer.getvalue()
-        self.folder.write_bytes(f"{self.FOLDER}/{chunk.name}.ckpt", hashlib.sha256(content).digest() + content)
+        self.folder.save_checkpoint(self._place(chunk), state)
 
     def remove(self, chunk: Chunk) -> None:
         """Forget a chunk that is done."""
-        self._path(chunk).unlink(missing_ok=True)
+        self.folder.remove(self._place(chunk))
 
     def clear(self) -> None:
         """Forget all chunks."""
-        shutil.rmtree(self.folder.path / self.FOLDER, ignore_errors=True)
+        self.folder.remove(self.FOLDER)
 
 
 class KeepCheckpoints(Callback):

@@ -11,8 +11,8 @@ from PIL.Image import Image
 
 from vitvis import __version__
 from vitvis.draw.sheet import draw_sheets, rows_of_records
-from vitvis.fit.results import CURVES, read_csv, to_csv
-from vitvis.runs import RunFolder, save_png
+from vitvis.fit.results import CURVES
+from vitvis.runs import RunFolder, read_csv, save_png, to_csv
 from vitvis.runs.records import read_shards
 from vitvis.runs.summary import RunningSummary, summarize
 
@@ -75,9 +75,7 @@ def _join_curves(folder: RunFolder, shards: Mapping[str, Sequence[Mapping[str, A
     there: while the run went on it knew those of its own process alone.
     """
     target, parts = folder.path / "metrics.csv", sorted((folder.path / CURVES).glob("*.csv"))
-    rows = {
-        (row["chunk"], int(row["step"])): row for path in [target, *parts] if path.is_file() for row in read_csv(path)
-    }
+    rows = {(row["chunk"], int(row["step"])): row for path in [target, *parts] for row in read_csv(path)}
     if not rows:
         return
     depths = {site["name"]: site["depth"] for site in folder.manifest["backbone"]["sites"]}
@@ -91,8 +89,5 @@ def _join_curves(folder: RunFolder, shards: Mapping[str, Sequence[Mapping[str, A
             rows[chunk, last[chunk]] |= {f"summary/{name}": str(value) for name, value in summary.items()}
     place = {chunk: position for position, chunk in enumerate(order)}
     keys = sorted(rows, key=lambda key: (place[key[0]], key[1]))
-    folder.write_text("metrics.csv", to_csv(rows[key] for key in keys))
-    for path in parts:
-        path.unlink()
-    if parts:
-        parts[0].parent.rmdir()
+    folder.write_text("metrics.csv", to_csv([rows[key] for key in keys]))
+    folder.remove(CURVES)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -20,7 +16,7 @@ from vitvis.fit.checkpoints import Checkpoints
 from vitvis.fit.chunks import Chunk
 from vitvis.fit.pictures import image_path, to_bytes
 from vitvis.fit.writing import Background
-from vitvis.runs import RunFolder, save_png
+from vitvis.runs import RunFolder, save_png, to_csv
 from vitvis.runs.summary import RunningSummary
 
 if TYPE_CHECKING:
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
     from vitvis.fit.module import ActivationMaximization
     from vitvis.fit.plan import Plan
 
-__all__ = ["CURVES", "Results", "read_csv", "to_csv"]
+__all__ = ["CURVES", "Results"]
 
 #: Folder of the curves of chunks, until they are joined.
 CURVES = "metrics"
@@ -130,23 +126,6 @@ class Results(Callback):
         """Let finished chunks reach the disk: Lightning comes here on Ctrl-C, on SIGTERM and on errors."""
         with suppress(Exception):  # the exception at hand is the one to tell
             self._background.join()
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
-    """Return rows as CSV; the columns are those of all rows when none are given."""
-    rows = list(rows)
-    buffer = io.StringIO()
-    names = list(columns or dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def _target(chunk: Chunk, unit: Unit, seed: int) -> dict[str, Any]:

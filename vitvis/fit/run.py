@@ -33,14 +33,15 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[dict[str, Any]]:
 
 def _act(settings: FitSettings, options: Mapping[str, str]) -> None:
     began = time.perf_counter()
-    from vitvis.fit.engine import Fit, run_fit
+    from vitvis.fit.engine import run_fit
     from vitvis.fit.report import compare, report
 
     if "--dry-run" in options:
+        from vitvis.fit.cost import estimate
         from vitvis.fit.plan import make_plan
 
-        made = Fit(settings)
-        print(make_plan(made, setup=time.perf_counter() - began).text())
+        plan = make_plan(settings)
+        print(estimate(plan, setup=time.perf_counter() - began).text())
         return
     done = run_fit(settings)
     if not done.primary:

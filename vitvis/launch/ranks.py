@@ -8,8 +8,6 @@ SIGTERM flag on every step. Hence a strategy that wraps nothing, joins no group,
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -22,11 +20,13 @@ from lightning_fabric.utilities.seed import reset_seed
 from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
 from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities import rank_zero_only
 
 from vitvis.errors import VitvisError
 from vitvis.launch.settings import TrainerSettings
+from vitvis.signals import STARTER, stop_with
 
-__all__ = ["IndependentStrategy", "device_of", "own", "register", "resolve_precision", "trainer_arguments"]
+__all__ = ["IndependentStrategy", "device_of", "is_first", "own", "register", "resolve_precision", "trainer_arguments"]
 
 T = TypeVar("T")
 
@@ -39,8 +39,6 @@ POLL = 0.2
 EXIT_ORPHAN = 1
 #: How CUDA's allocator is told to give memory back in parts; by its old name and its new one.
 _ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
-#: Environment variable with the process of rank 0, in those that it starts.
-_STARTER = "VITVIS_STARTER"
 
 
 class IndependentStrategy(DDPStrategy):
@@ -66,7 +64,9 @@ class IndependentStrategy(DDPStrategy):
 
     def _watch_starter(self) -> None:
         """End this process when rank 0, which has started it, is gone."""
-        while os.getppid() == int(os.environ.get(_STARTER, os.getppid())):
+        noted = os.environ.get(STARTER, "")
+        starter = int(noted) if noted not in ("", str(os.getpid())) else os.getppid()
+        while os.getppid() == starter:
             time.sleep(POLL)
         os._exit(EXIT_ORPHAN)
 
@@ -79,15 +79,8 @@ class IndependentStrategy(DDPStrategy):
         for child in children:
             if child.returncode:
                 status = child.returncode
-                print(
-                    f"vitvis: a process of this run ({child.pid}) ended "
-                    f"{f'by signal {-status}' if status < 0 else f'with status {status}'}, so the others end too; "
-                    "run the same command again to go on from here",
-                    file=sys.stderr,
-                    flush=True,
-                )
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
+                how = f"by signal {-status}" if status < 0 else f"with status {status}"
+                return stop_with(f"process {child.pid} of this run ended {how}, so the others end too")
 
     def setup(self, trainer: pl.Trainer) -> None:
         """Bring the module to its device; outside of fitting DDP would send rank 0's tensors to all ranks here."""
@@ -131,6 +124,11 @@ def register() -> str:
     return name
 
 
+def is_first() -> bool:
+    """Say whether this process is rank 0, as Lightning's last Trainer in it found out."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
 def own(items: Sequence[T], rank: int, world: int) -> list[T]:
     """Return the items of one rank: every `world`-th, so that each gets shallow and deep ones alike.
 
@@ -159,8 +157,8 @@ def trainer_arguments(settings: TrainerSettings) -> dict[str, Any]:
         nodes = started_nodes
     count = _count(devices, torch.cuda.device_count() if on_gpu else None)
     many = nodes > 1 or count > 1 or (started_devices or 1) * (started_nodes or 1) > 1
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        os.environ[_STARTER] = str(os.getpid())
+    if many and os.environ.get("LOCAL_RANK", "0") == "0":
+        os.environ[STARTER] = str(os.getpid())
     slurm = _slurm()
     return {
         "accelerator": accelerator,

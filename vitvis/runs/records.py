@@ -12,7 +12,8 @@ from vitvis.errors import VitvisError, sentence
 from vitvis.runs.ledger import Ledger
 from vitvis.runs.reading import inside, plain_name
 
-__all__ = ["Loss", "encode_records", "find_finished", "read_keys", "read_records", "read_shard", "shard_paths",
+__all__ = ["Loss", "encode_records", "find_finished", "read_keys", "read_records", "read_shard", "read_shards",
+           "shard_paths",
            "to_parquet"]  # fmt: skip
 
 FOLDER = "records"
@@ -63,12 +64,20 @@ def read_records(folder: str | Path) -> list[dict[str, Any]]:
         VitvisError: the folder is no run; a shard can't be read, is not what was written, or names a site that would
             lead out of the folder.
     """
+    return [record for records in read_shards(folder).values() for record in records]
+
+
+def read_shards(folder: str | Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the records of a run folder by the name of their shard, as `read_records` does."""
     if not any((Path(folder) / name).is_file() for name in ("manifest.json", ".manifest.json")):
         raise VitvisError(f"{folder}: is no run folder (it has no manifest.json)")
     ledger = Ledger(folder)
-    records = [record for path in shard_paths(folder) for record in read_shard(path, ledger)]
-    place = {(record["address"], record.get("seed")): number for number, record in enumerate(records)}
-    return [record for number, record in enumerate(records) if place[record["address"], record.get("seed")] == number]
+    shards = {path.stem: read_shard(path, ledger) for path in shard_paths(folder)}
+    last = {(record["address"], record.get("seed")): name for name, records in shards.items() for record in records}
+    return {
+        name: [record for record in records if last[record["address"], record.get("seed")] == name]
+        for name, records in shards.items()
+    }
 
 
 def find_finished(folder: str | Path) -> tuple[list[dict[str, Any]], list[Loss]]:
