@@ -104,9 +104,14 @@ class IndependentStrategy(DDPStrategy):
         environment = self.cluster_environment
         if self.world_size < 2 or environment is None:
             return
-        os.environ.setdefault("MASTER_ADDR", environment.main_address)
-        os.environ.setdefault("MASTER_PORT", str(environment.main_port))
-        store, _, _ = next(torch.distributed.rendezvous("env://", self.global_rank, self.world_size, timeout=PATIENCE))
+        theirs = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun keeps a store at that address
+        store = torch.distributed.TCPStore(
+            environment.main_address,
+            environment.main_port,
+            is_master=self.global_rank == 0 and not theirs,
+            timeout=PATIENCE,
+            wait_for_workers=False,
+        )
         start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # torchrun's store outlives a start
         if self.global_rank:
             store.set(f"vitvis/{start}/{self.global_rank}", "here")
