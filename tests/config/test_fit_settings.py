@@ -1,11 +1,10 @@
 """The settings of fit: names that users rely on, sizes, unit addresses."""
 
-import pytest
-
-from vitvis.config.core import iterate_settings, merge
+from vitvis.config import merge
+from vitvis.config.fields import help_texts, iterate_settings
 from vitvis.config.values import flatten
 from vitvis.fit import COMMAND
-from vitvis.fit.settings import FitSettings, parse_size
+from vitvis.fit.settings import FitSettings
 
 TOP = {"model", "weights", "image_size", "units", "seeds", "steps", "copies", "chunk", "image", "augment", "regularize",
        "objective", "optim", "trainer", "logger", "out"}  # fmt: skip
@@ -17,18 +16,9 @@ def test_the_top_level_names_are_those_of_the_design():
 
 def test_every_setting_has_help_and_stands_in_the_help_text():
     text = COMMAND.help()
-    for name, item, _ in iterate_settings(FitSettings):
-        assert item.metadata["help"], name
+    for name, _, _ in iterate_settings(FitSettings):
+        assert help_texts(FitSettings)[name], name
         assert name in text
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("224", 224), (224, 224), ("192x256", [192, 256]), ("[192, 256]", [192, 256]), ("(192,256)", [192, 256]),
-     ("None", None), (None, None), ([192, 256], [192, 256]), ("large", "large")],
-)  # fmt: skip
-def test_sizes(text, size):
-    assert parse_size(text) == size
 
 
 def test_words_for_groups():

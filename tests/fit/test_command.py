@@ -13,7 +13,7 @@ from PIL import Image
 
 import vitvis
 from vitvis.errors import VitvisError
-from vitvis.fit import main
+from vitvis.fit import REGULARIZERS, main, regularizer
 from vitvis.runs import read_manifest, read_png_text, read_records
 
 HERE = Path(__file__).resolve().parent
@@ -194,9 +194,11 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
 
 
 def test_a_nan_is_a_record_not_a_crash(tmp_path, capsys):
-    records = vitvis.fit.run([*SMALL, "units=blocks.0.mlp:0", "optim.lr=1e38", "image=pixel", "regularize.tv=1e38"],
-                         out=str(tmp_path / "run"))  # fmt: skip
-    assert [record["status"] for record in records] in (["failed"], ["dead"])
+    regularizer("broken")(lambda images: images.sum(dim=(1, 2, 3)) * float("nan"))
+    words = [*SMALL, "units=blocks.0.mlp:0", "regularize.extra.broken=1"]
+    records = vitvis.fit.run(words, out=str(tmp_path / "run"))
+    REGULARIZERS.remove("broken")
+    assert [record["status"] for record in records] == ["failed"]
     assert (tmp_path / "run" / records[0]["image"]).is_file()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vitvis.atlas.settings import AtlasSettings
-from vitvis.config import Command, Layer, merge, require
+from vitvis.config import Command, Layer, merge, ready
 
 if TYPE_CHECKING:
     from vitvis.atlas.build import Atlas
@@ -27,7 +27,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> Atlas:
     Raises:
         VitvisError: settings that can't be followed, or a folder that is no run.
     """
-    asked = require(merge(AtlasSettings, cfg, settings))
+    asked = ready(merge(AtlasSettings, cfg, settings))
     from vitvis.atlas.build import write_atlas
 
     return write_atlas(

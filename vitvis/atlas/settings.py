@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vitvis.config.core import setting
+from vitvis.config import limits, setting
 
 __all__ = ["AtlasSettings"]
 
@@ -13,12 +13,18 @@ __all__ = ["AtlasSettings"]
 class AtlasSettings:
     """Write a static site from run folders."""
 
-    runs: list[str] = setting([], "run folders of fit, search, evaluate or sweep; also as plain arguments",
-                              required="give run folders: python -m vitvis.atlas out/RUN ...")  # fmt: skip
-    out: str = setting("out/atlas", "folder of the site; an atlas that is there is replaced")
-    title: str = setting("vitvis atlas", "title of the page")
-    max_mb: float = setting(1000.0, "photos and full-size pictures fill the folder up to this, first as they are, else "
-                            "as WebP; sprites and data always go in", unit="MB", minimum=1)  # fmt: skip
-    tile: int = setting(96, "side of a sprite", unit="px", minimum=16, maximum=256)
-    exemplars: int = setting(9, "strongest photos of a unit; half as many of the weakest", minimum=0, maximum=100)
-    paths: bool = setting(False, "show names of dataset files and absolute paths, instead of leaving them out")
+    runs: list[str] = setting([], required="give run folders: python -m vitvis.atlas out/RUN ...", path="folder")
+    """Run folders of fit, search, evaluate or sweep; also as plain arguments."""
+    out: str = setting("out/atlas", path="out")
+    """Folder of the site; an atlas that is there is replaced."""
+    title: str = setting("vitvis atlas")
+    """Title of the page."""
+    max_mb: float = setting(1000.0, unit="MB", minimum=1, maximum=limits.WEIGHT)
+    """Photos and full-size pictures fill the folder up to this, first as they are, else as WebP; sprites and data
+    always go in."""
+    tile: int = setting(96, unit="px", minimum=16, maximum=256)
+    """Side of a sprite."""
+    exemplars: int = setting(9, minimum=0, maximum=100)
+    """Strongest photos of a unit; half as many of the weakest."""
+    paths: bool = setting(False)
+    """Show names of dataset files and absolute paths, instead of leaving them out."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitvis.config import Command, setting
+from vitvis.config import Command, limits, setting
 from vitvis.errors import VitvisError
 
 __all__ = ["COMMAND", "EvaluateSettings", "main", "measure"]
@@ -17,12 +17,16 @@ __all__ = ["COMMAND", "EvaluateSettings", "main", "measure"]
 class EvaluateSettings:
     """Measure top-1 and top-5 of the shipped files."""
 
-    data: str | None = setting(None, "Parquet file of photos (columns image, label), such as DATA/val.parquet",
-                               required="data: name the Parquet file of the validation photos")  # fmt: skip
-    models: list[str] = setting(["vitvis_vit", "vitvis_resnet"], "bundled models")
-    batch: int = setting(250, "photos at a time", unit="photos", minimum=1)
-    threads: int = setting(0, "CPU threads; 0: torch's own choice", minimum=0)
-    device: str = setting("cpu", "where to run, such as cpu or cuda")
+    data: str | None = setting(None, required="data: name the Parquet file of the validation photos", path="file")
+    """Parquet file of photos (columns image, label), such as DATA/val.parquet."""
+    models: list[str] = setting(["vitvis_vit", "vitvis_resnet"], length=(1, 1000), unique=True)
+    """Bundled models."""
+    batch: int = setting(250, unit="photos", minimum=1, maximum=limits.COUNT)
+    """Photos at a time."""
+    threads: int = setting(0, minimum=0, maximum=limits.PROCESSES)
+    """CPU threads; 0: torch's own choice."""
+    device: str = setting("cpu")
+    """Where to run, such as cpu or cuda."""
 
 
 def measure(name: str, file: Path, batch: int = 250, device: str = "cpu") -> dict[str, float]:

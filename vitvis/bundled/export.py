@@ -24,9 +24,12 @@ _PREFIX = "model."
 class ExportSettings:
     """Store the weights of a training as fp16 safetensors."""
 
-    checkpoint: str | None = setting(None, "a checkpoint of vitvis.bundled.train",
-                                     required="checkpoint: name a checkpoint of vitvis.bundled.train")  # fmt: skip
-    file: str | None = setting(None, "the safetensors file to write; beside the checkpoint when null")
+    checkpoint: str | None = setting(
+        None, required="checkpoint: name a checkpoint of vitvis.bundled.train", path="file"
+    )
+    """A checkpoint of vitvis.bundled.train."""
+    file: str | None = setting(None, path="any")
+    """The safetensors file to write; beside the checkpoint when null."""
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from vitvis.bundled.settings import TrainSettings
-from vitvis.config import Command, require, to_yaml
+from vitvis.config import Command, ready, to_yaml
 from vitvis.errors import VitvisError
 
 __all__ = ["COMMAND", "main", "train"]
@@ -47,7 +47,7 @@ def train(settings: TrainSettings) -> Path:
     Raises:
         VitvisError: no data, no such checkpoint, or a course (`sizes`, `patch_drop`, `data.noise`) that can't be.
     """
-    _check(require(settings))
+    _check(ready(settings))
     import pytorch_lightning as L
     import torch
     from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint

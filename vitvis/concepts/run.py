@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vitvis.concepts.settings import ConceptsSettings
-from vitvis.config import Command, Layer, merge, require
+from vitvis.config import Command, Layer, merge, ready
 
 if TYPE_CHECKING:
     from vitvis.concepts.engine import Concepts
@@ -28,7 +28,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[Concepts]:
     Raises:
         VitvisError: settings that can't be followed.
     """
-    asked = require(merge(ConceptsSettings, cfg, settings))
+    asked = ready(merge(ConceptsSettings, cfg, settings))
     from vitvis.concepts.engine import find_concepts
 
     return find_concepts(asked)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from vitvis.config.arguments import sort_arguments
-from vitvis.config.core import iterate_settings, merge, require, to_yaml
+from vitvis.config.core import merge, to_yaml
+from vitvis.config.fields import iterate_settings, ready
 from vitvis.errors import VitvisError, run_main
 
 __all__ = ["Command", "Option"]
@@ -100,7 +101,7 @@ class Command(Generic[S]):
         else:
             settings, options = self.read(argv)
             if "--print-config" not in options:
-                require(settings)
+                ready(settings)
                 logging.basicConfig(format="vitvis: %(message)s", level=logging.WARNING)
                 return self.action(settings, options) or 0
             print(to_yaml(settings), end="")
@@ -111,8 +112,7 @@ class Command(Generic[S]):
         from vitvis.config.help import format_help
 
         options = {f"{name} {option.value}".strip(): option.help for name, option in {**self.options, **COMMON}.items()}
-        text = {"usage": self.usage, "description": self.description}
-        return format_help(self.settings, **text, examples=self.examples, options=options)
+        return format_help(self.settings, self.usage, self.description, self.examples, options)
 
     def read(self, argv: Sequence[str]) -> tuple[S, dict[str, str]]:
         """Read a command line into settings, and options by name; nothing is printed or done.

@@ -1,20 +1,22 @@
 """Settings: a typed schema (dataclasses), layers of YAML and overrides on top of it, the last one wins.
 
-Only `dataclasses` and OmegaConf are imported here, so that `--help` takes a moment and not the time torch takes.
+Nothing heavy is imported here, so that `--help` takes a moment and not the time torch takes.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import Field, asdict, field, fields, is_dataclass
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import Field, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from vitvis.config.values import coerce, group_of, is_null, members
+from vitvis.config.fields import check, iterate_settings, rules_of, setting
+from vitvis.config.paths import expand_user
+from vitvis.config.values import coerce, group_of, is_null, members, shown
+from vitvis.config.yaml_text import dump_yaml, load_yaml
 from vitvis.errors import VitvisError, nearest
 
 __all__ = [
@@ -23,47 +25,17 @@ __all__ = [
     "merge",
     "recipe_names",
     "recipe_path",
-    "require",
     "setting",
     "to_container",
     "to_yaml",
 ]
 
 S = TypeVar("S")
+#: Bytes of a settings file: nobody writes more, and a reader of YAML would take minutes.
+LARGEST_FILE = 1_000_000
+_REFERENCE = re.compile(r"\$\{([^${}]*)\}")
 #: What settings are read from: a mapping, a list of `a.b=c`, a YAML file, an instance of the schema, or nothing.
 Layer: TypeAlias = Mapping[str, Any] | Sequence[str] | str | Path | object | None
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    unit: str = "",
-    choices: Sequence[str] | None = None,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    parser: Callable[[Any], Any] | None = None,
-    required: str = "",
-) -> Any:
-    """Declare one field of a settings dataclass.
-
-    Args:
-        default: Default value, or a settings dataclass (type or instance) for a group; mutable ones are copied.
-        help: One line for `--help`.
-        unit: Unit of the value, such as `px` or `steps`.
-        choices: The words that are allowed, if only some are.
-        minimum: Smallest number allowed.
-        maximum: Largest number allowed.
-        parser: Reads what the user wrote (a text, or what YAML made of it) before the declared type does.
-        required: What to say where a run is asked for and the value is null or empty.
-    """
-    metadata = dict(help=help, unit=unit, choices=choices, minimum=minimum, maximum=maximum, parser=parser,
-                    required=required)  # fmt: skip
-    if isinstance(default, type) and is_dataclass(default):
-        return field(default_factory=default, metadata=metadata)
-    if isinstance(default, list | dict | set) or is_dataclass(default):
-        return field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 def merge(schema: type[S], *layers: Layer) -> S:
@@ -82,28 +54,13 @@ def merge(schema: type[S], *layers: Layer) -> S:
     chosen = next((layer["recipe"] for layer in reversed(texts) if layer.get("recipe")), None)
     if chosen is not None and any(item.name == "recipe" for item in fields(schema)):  # type: ignore[arg-type]
         texts.insert(0, _read_layer(schema, recipe_path(chosen)))
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), *texts)
-        settings = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        where = getattr(error, "full_key", None) or "settings"
-        raise VitvisError(f"{where}: {str(error).splitlines()[0]}") from None
-    _check(settings)
-    return settings  # type: ignore[return-value]
-
-
-def require(settings: S) -> S:
-    """Return settings in which nothing is missing that a run needs.
-
-    Raises:
-        VitvisError: a setting declared with `required` is null or empty.
-    """
-    for item in fields(settings):  # type: ignore[arg-type]
-        value = getattr(settings, item.name)
-        if item.metadata.get("required") and value in (None, "", []):
-            raise VitvisError(item.metadata["required"])
-        if is_dataclass(value):
-            require(value)
+    merged: dict[str, Any] = {}
+    for text in texts:
+        _lay_over(merged, text)
+    for key, value in list(_replaced(schema, merged, merged)):
+        _lay_over(merged, _normalise(schema, {key: value}, typed=True))
+    settings = _build(schema, merged)
+    check(settings)
     return settings
 
 
@@ -115,18 +72,25 @@ def to_container(settings: Any) -> dict[str, Any]:
 def to_yaml(settings: Any) -> str:
     """Return settings as YAML that `--config` loads again."""
     container = settings if isinstance(settings, Mapping) else to_container(settings)
-    return OmegaConf.to_yaml(OmegaConf.create(dict(container)))
+    return dump_yaml(dict(container))
 
 
-def iterate_settings(schema: Any, prefix: str = "") -> Iterator[tuple[str, Field, Any]]:
-    """Yield `(dotted name, field, declared type)` of every setting of a schema, groups before what they hold."""
+def _build(schema: type[S], values: Mapping[str, Any]) -> S:
+    """Make an instance from values of the right types; what is not among them is at its default."""
     hints = get_type_hints(schema)
-    for item in fields(schema):
-        name = prefix + item.name
-        yield name, item, hints[item.name]
-        group = group_of(hints[item.name])
-        if group is not None:
-            yield from iterate_settings(group, f"{name}.")
+    read = dict(values)
+    for name, value in values.items():
+        group = group_of(hints[name])
+        if isinstance(value, Mapping) and group is not None:
+            read[name] = _build(group, value)
+        elif isinstance(value, Mapping) and (element := _element_group(hints[name])) is not None:
+            read[name] = {key: _build(element, item) for key, item in value.items()}
+    return schema(**read)
+
+
+def _element_group(hint: Any) -> type | None:
+    """Return the dataclass that a `dict[str, Group]` holds."""
+    return next((group for option in members(hint) for group in map(group_of, get_args(option)[1:]) if group), None)
 
 
 def recipe_names() -> list[str]:
@@ -158,8 +122,6 @@ def _read_layer(schema: Any, layer: Any) -> dict[str, Any]:
         return _normalise(schema, asdict(layer), typed=False)
     if isinstance(layer, Mapping):
         return _normalise(schema, layer, typed=False)
-    if layer is not None and not isinstance(layer, Sequence) and OmegaConf.is_config(layer):
-        return _normalise(schema, dict(OmegaConf.to_container(layer)), typed=False)  # type: ignore[arg-type]
     result: dict[str, Any] = {}
     for text in layer or ():
         key, equals, value = text.partition("=")
@@ -170,18 +132,18 @@ def _read_layer(schema: Any, layer: Any) -> dict[str, Any]:
 
 
 def _load_yaml(path: Path) -> Mapping[str, Any]:
-    import yaml
-
     if not path.is_file():
         siblings = [str(item) for item in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         raise VitvisError(f"--config {path}: no such file{nearest(str(path), siblings)}")
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, OSError) as error:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"is larger than {LARGEST_FILE:,} bytes")
+        content = load_yaml(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
         raise VitvisError(f"--config {path}: can't be read as YAML: {error}") from None
-    if not isinstance(content, Mapping):
-        raise VitvisError(f"--config {path}: holds no settings, but a list")
-    return content  # type: ignore[return-value]
+    if content is not None and not isinstance(content, Mapping):
+        raise VitvisError(f"--config {path}: holds no settings")
+    return content or {}
 
 
 def _normalise(
@@ -205,13 +167,57 @@ def _normalise(
         elif isinstance(value, Mapping):
             read = _open_mapping(hint, value, where, typed, source)
         else:
-            parser = by_name[name].metadata.get("parser")
-            read = coerce(parser(value) if parser else value, hint, where, typed=typed and parser is None)
+            read = _read_value(by_name[name], hint, value, prefix, typed)
         if isinstance(read, dict) and isinstance(result.get(name), dict):
             _lay_over(result[name], read)
         else:
             result[name] = read
     return result
+
+
+def _read_value(item: Field, hint: Any, value: Any, prefix: str, typed: bool) -> Any:
+    """Read one value that is no group and no mapping."""
+    rules = rules_of(item)
+    if isinstance(value, str) and "${" in value:  # replaced once all layers are laid
+        return value
+    if rules.parser is not None and not (is_null(value) and type(None) in members(hint)):
+        try:
+            value, typed = rules.parser(value), False
+        except VitvisError as error:  # which names the setting without its group
+            raise VitvisError(f"{prefix}{error}") from None
+    value = coerce(value, hint, prefix + item.name, typed=typed)
+    return value if rules.path is None else expand_user(value)
+
+
+def _replaced(schema: Any, values: Mapping[str, Any], root: Mapping[str, Any], prefix: str = "") -> Iterator[Any]:
+    """Yield `(dotted name, value)` of what holds `${oc.env:NAME}`, `${oc.env:NAME,default}` or `${other.setting}`."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _replaced(schema, value, root, f"{prefix}{key}.")
+        elif isinstance(value, list) and any("${" in item for item in value if isinstance(item, str)):
+            yield prefix + key, [_fill(item, schema, root) if isinstance(item, str) else item for item in value]
+        elif isinstance(value, str) and "${" in value:
+            yield prefix + key, _fill(value, schema, root)
+
+
+def _fill(text: str, schema: Any, root: Mapping[str, Any]) -> str:
+    """Put values in the places of `${...}`."""
+
+    def look_up(match: re.Match[str]) -> str:
+        name, comma, default = match[1].removeprefix("oc.env:").partition(",")
+        if match[1].startswith("oc.env:"):
+            if name not in os.environ and not comma:
+                raise VitvisError(f"{shown(text)}: the environment has no variable {name}")
+            return os.environ.get(name, default.strip())
+        found: Any = asdict(schema())
+        _lay_over(found, root)
+        for word in match[1].split("."):
+            if not isinstance(found, Mapping) or word not in found:
+                raise VitvisError(f"{shown(text)}: no setting is called '{match[1]}'; ${{oc.env:NAME}} is a variable")
+            found = found[word]
+        return str(found)
+
+    return _REFERENCE.sub(look_up, text)
 
 
 def _read_group(group: type, hint: Any, value: Any, where: str, typed: bool, source: str) -> dict[str, Any] | None:
@@ -228,7 +234,7 @@ def _read_group(group: type, hint: Any, value: Any, where: str, typed: bool, sou
     if any(item.name == "kind" for item in fields(group)):  # `logger=wandb` is short for `logger.kind=wandb`
         return _normalise(group, {"kind": value}, typed=typed, prefix=f"{where}.", source=source)
     names = ", ".join(f"{where}.{item.name}" for item in fields(group))  # type: ignore[arg-type]
-    raise VitvisError(f"{where}={value}{source}: {where} is a group; set one of {names}")
+    raise VitvisError(f"{where}={shown(value)}{source}: {where} is a group; set one of {names}")
 
 
 def _open_mapping(hint: Any, value: Mapping[Any, Any], where: str, typed: bool, source: str) -> dict[str, Any]:
@@ -278,25 +284,3 @@ def _suggest(key: str, schema: Any, prefix: str) -> str:
 def _listing(schema: Any, prefix: str) -> str:
     names = ", ".join(prefix + item.name for item in fields(schema))
     return f" (there are: {names})"
-
-
-def _check(settings: Any, prefix: str = "") -> None:
-    """Check choices and bounds, which types alone do not say."""
-    for item in fields(settings):
-        value, where, rules = getattr(settings, item.name), prefix + item.name, item.metadata
-        if is_dataclass(value):
-            _check(value, f"{where}.")
-            continue
-        choices = rules.get("choices")
-        for single in value if isinstance(value, list) else [value]:
-            if choices and single is not None and single not in choices:
-                raise VitvisError(f"{where}={single}{nearest(single, choices)} (choices: {', '.join(choices)})")
-            if isinstance(single, int | float) and not isinstance(single, bool):
-                _check_bounds(single, rules.get("minimum"), rules.get("maximum"), where)
-
-
-def _check_bounds(value: float, minimum: float | None, maximum: float | None, where: str) -> None:
-    if minimum is not None and not value >= minimum:
-        raise VitvisError(f"{where}={value}: has to be at least {minimum}")
-    if maximum is not None and not value <= maximum:
-        raise VitvisError(f"{where}={value}: has to be at most {maximum}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, is_dataclass
 from typing import Any
 
-from vitvis.config.core import iterate_settings
+from vitvis.config.fields import help_texts, iterate_settings, rules_of
 from vitvis.config.values import group_of, members
 
 __all__ = ["format_help"]
@@ -17,44 +17,34 @@ __all__ = ["format_help"]
 _COLUMN = 30
 
 
-def format_help(
-    schema: Any,
-    *,
-    usage: str,
-    description: str,
-    examples: Sequence[str] = (),
-    options: Mapping[str, str] | None = None,
-    width: int | None = None,
-) -> str:
+def format_help(schema: Any, usage: str, description: str, examples: Sequence[str], options: Mapping[str, str]) -> str:
     """Return the help text of a command whose settings are `schema`, and whose options are explained by `options`."""
-    width = width or min(shutil.get_terminal_size((110, 24)).columns, 120)
+    width = min(shutil.get_terminal_size((110, 24)).columns, 120)
     lines = [f"usage: {usage}", "", *textwrap.wrap(description, width)]
     if examples:
         lines += ["", _heading("examples")] + [f"  {example}" for example in examples]
     plain, groups = [], []
+    texts = help_texts(schema)
     for name, item, hint in iterate_settings(schema):
-        group = group_of(hint)
-        if group is not None:
+        if group_of(hint) is not None:
             off = " (off)" if _default(item) is None else " (null: off)" if type(None) in members(hint) else ""
-            groups += ["", _heading(f"{name}: {item.metadata.get('help', '')}{off}")]
+            groups += ["", _heading(f"{name}: {texts[name]}{off}")]
         elif "." in name:
-            groups += _entry(name, item, width)
+            groups += _entry(name, texts[name], item, width)
         else:
-            plain += _entry(name, item, width)
+            plain += _entry(name, texts[name], item, width)
     lines += ["", _heading("settings (key=value, --key=value or --key value; the last one wins)")] + plain + groups
     lines += ["", _heading("other options")]
-    for option, text in (options or {}).items():
+    for option, text in options.items():
         lines += _two_columns(option, text, width)
     return "\n".join(lines)
 
 
-def _entry(name: str, item: Field, width: int) -> list[str]:
-    rules = item.metadata
-    text = rules.get("help", "")
-    if rules.get("choices"):
-        text += f" ({' | '.join(rules['choices'])})"
-    unit = f" {rules['unit']}" if rules.get("unit") else ""
-    default = _default(item)
+def _entry(name: str, text: str, item: Field, width: int) -> list[str]:
+    rules, default = rules_of(item), _default(item)
+    if rules.choices:
+        text += f" ({' | '.join(rules.choices)})"
+    unit = f" {rules.unit}" if rules.unit else ""
     shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else _show(default)
     return _two_columns(name, f"{text} [{shown}{unit if default is not None else f',{unit}' if unit else ''}]", width)
 

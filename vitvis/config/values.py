@@ -14,9 +14,10 @@ from dataclasses import is_dataclass
 from typing import Any, Union, get_args, get_origin
 
 from vitvis.config.addresses import parse_addresses as split_units
+from vitvis.config.limits import DIGITS
 from vitvis.errors import VitvisError
 
-__all__ = ["coerce", "describe", "flatten", "group_of", "is_null", "members", "split_list", "split_units"]
+__all__ = ["coerce", "describe", "flatten", "group_of", "is_null", "members", "shown", "split_list", "split_units"]
 
 _NULLS = {"none", "null", "~", ""}
 _TRUE = {"true", "yes", "on", "1"}
@@ -30,6 +31,16 @@ _FLOAT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][+-]?\d+)?$|[+-]?\
 def is_null(value: object) -> bool:
     """Say whether `value` is None or a text that means it (`None`, `null`, `~`, nothing)."""
     return value is None or (isinstance(value, str) and value.strip().lower() in _NULLS)
+
+
+def shown(value: object, length: int = 60) -> str:
+    """Return a value as an error shows it: short, on one line, and in any case."""
+    try:
+        text = value if isinstance(value, str) else str(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
+    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return text if len(text) <= length else f"{text[: length - 4]} ..."
 
 
 def members(hint: Any) -> tuple[Any, ...]:
@@ -92,13 +103,17 @@ def coerce(value: Any, hint: Any, where: str, *, typed: bool = True) -> Any:
     Raises:
         VitvisError: `value` can't be read as `hint`.
     """
-    if isinstance(value, str) and "${" in value:  # an OmegaConf interpolation, resolved after merging
+    if isinstance(value, str) and "${" in value:  # replaced once all layers are laid
         return value
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()  # a scalar of numpy or torch
     options = members(hint)
     if is_null(value) and (type(None) in options or Any in options):
         return None
     if value is None and str in options:  # `weights: null` and W&B's str(None) both mean the word none
         return "none"
+    if not typed and type(value) in options and not isinstance(value, list | dict):
+        return value
     for kind in (bool, int, float, list, dict, Any, str):
         option = next((item for item in options if (get_origin(item) or item) is kind), None)
         if option is None:
@@ -106,7 +121,7 @@ def coerce(value: Any, hint: Any, where: str, *, typed: bool = True) -> Any:
         found, result = _read(value, kind, option, where, typed)
         if found:
             return result
-    raise VitvisError(f"{where}: {value!r} is not {describe(hint)}")
+    raise VitvisError(f"{where}={shown(value)}: is not {describe(hint)}")
 
 
 def _read(value: Any, kind: Any, option: Any, where: str, typed: bool) -> tuple[bool, Any]:
@@ -144,11 +159,15 @@ def _read_int(value: Any, text: str | None) -> tuple[bool, Any]:
         return False, value
     if text is not None:
         if _INT.match(text):
-            return True, int(text)
+            return _short(text), int(text) if _short(text) else text
         value = float(text.replace("_", "")) if _FLOAT.match(text) else None
     if isinstance(value, float) and value.is_integer():  # a quantised sweep sends 400.0
         return True, int(value)
     return isinstance(value, int), value
+
+
+def _short(number: str) -> bool:
+    return len(number.strip("+-")) <= DIGITS
 
 
 def _guess(text: str, where: str) -> Any:
@@ -159,7 +178,7 @@ def _guess(text: str, where: str) -> Any:
         return None
     if word in {"true", "false"}:
         return word == "true"
-    if _INT.match(stripped):
+    if _INT.match(stripped) and _short(stripped):
         return int(stripped)
     if _FLOAT.match(stripped):
         return float(stripped.replace("_", ""))
@@ -171,13 +190,12 @@ def _guess(text: str, where: str) -> Any:
 
 
 def _read_yaml(text: str, where: str) -> Any:
-    import yaml
-    from omegaconf import OmegaConf
+    from vitvis.config.yaml_text import load_yaml
 
     try:
-        return OmegaConf.to_container(OmegaConf.create(text))  # its loader reads 1e-3 as a number, PyYAML's does not
-    except (yaml.YAMLError, ValueError) as error:
-        raise VitvisError(f"{where}: can't read {text!r} as a mapping ({error})") from None
+        return load_yaml(text)
+    except ValueError as error:
+        raise VitvisError(f"{where}={shown(text)}: can't be read as a mapping ({error})") from None
 
 
 def _closes_at_end(text: str) -> bool:

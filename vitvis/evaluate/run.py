@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from vitvis.config import Command, Layer, merge, require
+from vitvis.config import Command, Layer, merge, ready
 from vitvis.evaluate.settings import EvaluateSettings
 
 __all__ = ["COMMAND", "main", "run"]
@@ -25,7 +25,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> dict[str, Any] | None:
     Raises:
         VitvisError: settings that can't be followed.
     """
-    asked = require(merge(EvaluateSettings, cfg, settings))
+    asked = ready(merge(EvaluateSettings, cfg, settings))
     from vitvis.evaluate.engine import evaluate
 
     return evaluate(asked)

@@ -68,9 +68,7 @@ class Bench:
         if role not in self._backbones:
             from vitvis.backbones import load_backbone
 
-            size = self.settings.image_size
-            size = (size, size) if isinstance(size, int) else tuple(size) if size else None
-            self._backbones[role] = load_backbone(*self._named(role), image_size=size)
+            self._backbones[role] = load_backbone(*self._named(role), image_size=self.settings.image_size)
         return self._backbones[role]
 
     def sites(self, role: str, kind: str | None = None) -> list[Site]:

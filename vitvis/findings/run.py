@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitvis.config import Command, Layer, Option, merge
+from vitvis.config import Command, Layer, Option, merge, ready
 from vitvis.config.core import recipe_path
 from vitvis.findings.settings import FindingsSettings
 
@@ -29,7 +29,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[Finding]:
     Raises:
         VitvisError: settings that can't be followed.
     """
-    asked = merge(FindingsSettings, cfg, settings)
+    asked = ready(merge(FindingsSettings, cfg, settings))
     from vitvis.findings.engine import run_findings
 
     return run_findings(asked)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vitvis.config import Command, Layer, Option, merge
+from vitvis.config import Command, Layer, Option, merge, ready
 from vitvis.fit.settings import FitSettings
 
 __all__ = ["COMMAND", "main", "run"]
@@ -28,7 +28,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[dict[str, Any]]:
     """
     from vitvis.fit.engine import run_fit
 
-    return run_fit(merge(FitSettings, cfg, settings)).records
+    return run_fit(ready(merge(FitSettings, cfg, settings))).records
 
 
 def _act(settings: FitSettings, options: Mapping[str, str]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from vitvis.config.core import setting
+from vitvis.config import limits, setting
+from vitvis.config.parsers import parse_devices
 
 __all__ = ["JudgeSettings", "JudgeTrainerSettings"]
 
@@ -14,41 +14,53 @@ __all__ = ["JudgeSettings", "JudgeTrainerSettings"]
 class JudgeTrainerSettings:
     """Where the work is done: Lightning's own launchers, several devices and nodes."""
 
-    accelerator: str = setting("auto", "hardware", choices=("auto", "cpu", "gpu", "cuda", "mps"))
-    devices: Any = setting("auto", "processes on this machine, one a device: a number, a list of indices, or auto")
-    num_nodes: int = setting(1, "machines", minimum=1)
-    threads: int = setting(0, "CPU threads a process may use; 0: torch's own choice", minimum=0)
-    progress: str = setting("auto", "auto: one line that moves on a terminal, lines elsewhere",
-                            choices=("auto", "bar", "lines", "none"))  # fmt: skip
+    accelerator: str = setting("auto", choices=("auto", "cpu", "gpu", "cuda", "mps"))
+    """Hardware."""
+    devices: str | int | list[int] = setting("auto", parser=parse_devices)
+    """Processes on this machine, one a device: a number, a list of indices, or auto."""
+    num_nodes: int = setting(1, minimum=1, maximum=limits.PROCESSES)
+    """Machines."""
+    threads: int = setting(0, minimum=0, maximum=limits.PROCESSES)
+    """CPU threads a process may use; 0: torch's own choice."""
+    progress: str = setting("auto", choices=("auto", "bar", "lines", "none"))
+    """auto: one line that moves on a terminal, lines elsewhere."""
 
 
 @dataclass
 class JudgeSettings:
     """Score pictures by an eye that did not make them."""
 
-    run: list[str] = setting([], "run folders of vitvis.fit; also as plain arguments")
-    judge: list[str] = setting(["vitvis_resnet"], "models that judge: bundled ones or any of timm, none of them the "
-                               "model whose pictures they judge")  # fmt: skip
-    weights: list[str] = setting(
-        ["hub"], "of each judge: hub (bundled or downloaded) or a file; one for all, or one each"
-    )
-    search: list[str] = setting([], "searches of the run's model: their photos are what the choice test chooses from; "
-                                "of several, each run takes the one of its own model")  # fmt: skip
-    data: str | None = setting(None, "photos: those of the search where they have moved; without a search, what "
-                               "naturalness is compared with")  # fmt: skip
-    split: str | None = setting(None, "part of data=: train, val, ...; val where there is one when null")
-    photos: str = setting("auto", "what a judge sees of a photo: data (at its own resolution), thumbs (the thumbnails "
-                          "of the search), or data where it is still there",
-                          choices=("auto", "data", "thumbs"))  # fmt: skip
-    sturdiness: bool = setting(True, "measure how much of its activation a picture keeps under small changes; needs "
-                               "the run's own model")  # fmt: skip
-    samples: int = setting(512, "photos drawn by chance that pictures are compared with", unit="photos", minimum=20)
-    batch_size: int = setting(64, "images a forward pass", unit="images", minimum=1)
-    workers: int | None = setting(None, "processes that decode images; chosen for the machine when null", minimum=0)
-    seed: int = setting(
-        0, "of the draws: photos by chance, other units' pictures, noise, order of a blind page", minimum=0
-    )
-    trainer: JudgeTrainerSettings = setting(JudgeTrainerSettings, "where the work is done")
-    blind: str | None = setting(None, "write a page into this folder on which a person judges the runs, and stop")
-    trials: int = setting(60, "questions of the blind page", unit="questions", minimum=1)
-    answers: list[str] = setting([], "score files that blind pages have saved, and stop")
+    run: list[str] = setting([], path="folder")
+    """Run folders of vitvis.fit; also as plain arguments."""
+    judge: list[str] = setting(["vitvis_resnet"], length=(1, 100), unique=True)
+    """Models that judge: bundled ones or any of timm, none of them the model whose pictures they judge."""
+    weights: list[str] = setting(["hub"], length=(1, 100), path="weights")
+    """Of each judge: hub (bundled or downloaded) or a file; one for all, or one each."""
+    search: list[str] = setting([], path="folder")
+    """Searches of the run's model: their photos are what the choice test chooses from; of several, each run takes the
+    one of its own model."""
+    data: str | None = setting(None, path="any")
+    """Photos: those of the search where they have moved; without a search, what naturalness is compared with."""
+    split: str | None = setting(None)
+    """Part of data=: train, val, ...; val where there is one when null."""
+    photos: str = setting("auto", choices=("auto", "data", "thumbs"))
+    """What a judge sees of a photo: data (at its own resolution), thumbs (the thumbnails of the search), or data where
+    it is still there."""
+    sturdiness: bool = setting(True)
+    """Measure how much of its activation a picture keeps under small changes; needs the run's own model."""
+    samples: int = setting(512, unit="photos", minimum=20, maximum=limits.COUNT)
+    """Photos drawn by chance that pictures are compared with."""
+    batch_size: int = setting(64, unit="images", minimum=1, maximum=limits.COUNT)
+    """Images a forward pass."""
+    workers: int | None = setting(None, minimum=0, maximum=limits.PROCESSES)
+    """Processes that decode images; chosen for the machine when null."""
+    seed: int = setting(0, minimum=0, maximum=limits.SEED)
+    """Of the draws: photos by chance, other units' pictures, noise, order of a blind page."""
+    trainer: JudgeTrainerSettings = setting(JudgeTrainerSettings)
+    """Where the work is done."""
+    blind: str | None = setting(None, path="out")
+    """Write a page into this folder on which a person judges the runs, and stop."""
+    trials: int = setting(60, unit="questions", minimum=1, maximum=10000)
+    """Questions of the blind page."""
+    answers: list[str] = setting([], path="file")
+    """Score files that blind pages have saved, and stop."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from vitvis.config.core import setting
+from vitvis.config import limits, setting
+from vitvis.config.parsers import parse_devices
 
 __all__ = ["LoggerSettings", "TrainerSettings"]
 
@@ -14,33 +14,47 @@ __all__ = ["LoggerSettings", "TrainerSettings"]
 class TrainerSettings:
     """Where the work is done: Lightning's own launchers, several devices and nodes, precision."""
 
-    accelerator: str = setting("auto", "hardware", choices=("auto", "cpu", "gpu", "cuda", "mps"))
-    devices: Any = setting("auto", "devices on this machine: a number, a list of indices, or auto")
-    num_nodes: int = setting(1, "machines", minimum=1)
-    precision: str = setting("auto", "auto: bf16-mixed on a GPU, 32-true on a CPU; the image stays float32",
-                             choices=("auto", "32-true", "bf16-mixed"))  # fmt: skip
-    compile: bool = setting(False, "compile the tapped backbone (worth it from about 20 chunks of one site)")
-    compile_mode: str = setting("default", "of compiling: reduce-overhead records CUDA graphs, for models so small "
-                                "that a GPU waits for its orders", choices=("default", "reduce-overhead"))  # fmt: skip
-    checkpoint_every: int = setting(100, "steps between the small checkpoints a killed run resumes from; 0: none",
-                                    unit="steps", minimum=0)  # fmt: skip
-    threads: int = setting(0, "CPU threads a process may use; 0: torch's own choice", minimum=0)
-    deterministic: bool = setting(False, "use deterministic kernels where there are any (slower on a GPU)")
-    progress: str = setting("auto", "auto: a bar on a terminal, plain lines elsewhere",
-                            choices=("auto", "bar", "lines", "none"))  # fmt: skip
+    accelerator: str = setting("auto", choices=("auto", "cpu", "gpu", "cuda", "mps"))
+    """Hardware."""
+    devices: str | int | list[int] = setting("auto", parser=parse_devices)
+    """Devices on this machine: a number, a list of indices, or auto."""
+    num_nodes: int = setting(1, minimum=1, maximum=limits.PROCESSES)
+    """Machines."""
+    precision: str = setting("auto", choices=("auto", "32-true", "bf16-mixed"))
+    """auto: bf16-mixed on a GPU, 32-true on a CPU; the image stays float32."""
+    compile: bool = setting(False)
+    """Compile the tapped backbone (worth it from about 20 chunks of one site)."""
+    compile_mode: str = setting("default", choices=("default", "reduce-overhead"))
+    """Of compiling: reduce-overhead records CUDA graphs, for models so small that a GPU waits for its orders."""
+    checkpoint_every: int = setting(100, unit="steps", minimum=0, maximum=limits.STEPS)
+    """Steps between the small checkpoints a killed run resumes from; 0: none."""
+    threads: int = setting(0, minimum=0, maximum=limits.PROCESSES)
+    """CPU threads a process may use; 0: torch's own choice."""
+    deterministic: bool = setting(False)
+    """Use deterministic kernels where there are any (slower on a GPU)."""
+    progress: str = setting("auto", choices=("auto", "bar", "lines", "none"))
+    """auto: a bar on a terminal, plain lines elsewhere."""
 
 
 @dataclass
 class LoggerSettings:
     """Where curves, sheets and images over time go, beside the run folder."""
 
-    kind: list[str] = setting(["csv"], "one or more of these", choices=("csv", "wandb", "tensorboard", "none"))
-    mode: str = setting("auto", "W&B: auto is online with an API key, else offline",
-                        choices=("auto", "online", "offline", "disabled"))  # fmt: skip
-    project: str = setting("vitvis", "W&B project")
-    entity: str | None = setting(None, "W&B team or user")
-    name: str | None = setting(None, "name of the run in the logger; the folder's name when null")
-    group: str | None = setting(None, "W&B group")
-    tags: list[str] = setting([], "W&B tags")
-    every: int = setting(10, "log the loss terms every so many steps", unit="steps", minimum=1)
-    images: int = setting(4, "units a logger gets images of while they form", unit="units", minimum=0)
+    kind: list[str] = setting(["csv"], choices=("csv", "wandb", "tensorboard", "none"), length=(1, 4), unique=True)
+    """One or more of these."""
+    mode: str = setting("auto", choices=("auto", "online", "offline", "disabled"))
+    """W&B: auto is online with an API key, else offline."""
+    project: str = setting("vitvis")
+    """W&B project."""
+    entity: str | None = setting(None)
+    """W&B team or user."""
+    name: str | None = setting(None)
+    """Name of the run in the logger; the folder's name when null."""
+    group: str | None = setting(None)
+    """W&B group."""
+    tags: list[str] = setting([])
+    """W&B tags."""
+    every: int = setting(10, unit="steps", minimum=1, maximum=limits.STEPS)
+    """Log the loss terms every so many steps."""
+    images: int = setting(4, unit="units", minimum=0, maximum=limits.COUNT)
+    """Units a logger gets images of while they form."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from vitvis.config import Command, Layer, merge, require
+from vitvis.config import Command, Layer, merge, ready
 from vitvis.search.settings import SearchSettings
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> SearchRun | None:
     Raises:
         VitvisError: settings that can't be followed, or data without an image that could be used.
     """
-    asked = require(merge(SearchSettings, cfg, settings))
+    asked = ready(merge(SearchSettings, cfg, settings))
     from vitvis.launch.ranks import is_first
     from vitvis.search.engine import search
     from vitvis.search.reading import read_search

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from vitvis.config import Command, Layer, merge
+from vitvis.config import Command, Layer, merge, ready
 from vitvis.sites.settings import SitesSettings
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> SiteList:
     Raises:
         VitvisError: settings that can't be followed.
     """
-    asked = merge(SitesSettings, cfg, settings)
+    asked = ready(merge(SitesSettings, cfg, settings))
     from vitvis.sites.table import list_sites
 
     return list_sites(asked)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitvis.config import Command, Layer, Option, merge, to_container
+from vitvis.config import Command, Layer, Option, merge, ready, to_container
 from vitvis.errors import VitvisError
 from vitvis.sweep.settings import SweepSettings
 
@@ -31,7 +31,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> Comparison:
     Raises:
         VitvisError: settings that can't be followed.
     """
-    asked = merge(SweepSettings, cfg, settings)
+    asked = ready(merge(SweepSettings, cfg, settings))
     if asked.report and (asked.spec or asked.overrides):
         raise VitvisError("--report runs nothing: leave out the sweep file and what follows --")
     if not asked.report and not asked.spec:
