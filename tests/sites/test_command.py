@@ -76,4 +76,4 @@ def test_help_needs_no_torch() -> None:
         [sys.executable, "-c", code + "assert 'torch' not in sys.modules"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "only these kinds" in done.stdout
+    assert "Only these kinds" in done.stdout

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import torch
 from pytorch_lightning import Trainer
 
 from vitvis.backbones import Backbone, load_backbone
@@ -47,7 +48,8 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
     Raises:
         VitvisError: no data, a model or a path that is not there, classes that do not match, NaN logits.
     """
-    check_settings(settings)
+    if settings.trainer.threads:
+        torch.set_num_threads(settings.trainer.threads)
     source = open_source(settings.data, split=settings.split, label_file=settings.label_file, regions=settings.regions)
     photos = choose_photos(settings, source)
     contenders = load_contenders(settings, source)
@@ -77,18 +79,6 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
         results["out"] = str(folder.path)
         write_results(folder, settings, results)
         return results
-
-
-def check_settings(settings: EvaluateSettings) -> None:
-    """Object to settings that would fail only after everything is measured."""
-    if len(settings.box_sizes) != 2 or not settings.box_sizes[0] <= settings.box_sizes[1]:
-        raise VitvisError(
-            f"box_sizes={settings.box_sizes}: give two shares, the smaller first, such as box_sizes=[0.1,0.4]"
-        )
-    if settings.probe == "masks" and not settings.variants:
-        raise VitvisError("variants=[]: give at least one of full, foreground, background")
-    if settings.probe == "lowpass" and not settings.radii:
-        raise VitvisError("radii=[]: give at least one cut-off, in cycles per image, such as radii=[4,8,16]")
 
 
 def choose_photos(settings: EvaluateSettings, source: Source) -> np.ndarray:
@@ -121,18 +111,9 @@ def choose_photos(settings: EvaluateSettings, source: Source) -> np.ndarray:
 
 def load_contenders(settings: EvaluateSettings, source: Source) -> list[Contender]:
     """Load the models, and match their classes with those of the data."""
-    if not settings.models:
-        raise VitvisError("models=[] names no model")
-    if len(settings.weights) not in (1, len(settings.models)):
-        raise VitvisError(
-            f"weights: {len(settings.weights)} given for {len(settings.models)} models; give one, or one each"
-        )
-    size = settings.image_size
-    size = (size, size) if isinstance(size, int) else tuple(size) if size else None
-    weights = settings.weights * (len(settings.models) if len(settings.weights) == 1 else 1)
     contenders: list[Contender] = []
-    for name, origin in zip(settings.models, weights, strict=True):
-        backbone = load_backbone(name, weights=origin, image_size=size)
+    for name, origin in settings.contenders:
+        backbone = load_backbone(name, weights=origin, image_size=settings.image_size)
         if settings.crop_pct is not None:
             backbone.eval_settings["crop_pct"] = settings.crop_pct
         taken = {contender.name for contender in contenders}
@@ -150,8 +131,6 @@ def make_plan(settings: EvaluateSettings, source: Source) -> VariantPlan:
         return VariantPlan(tuple(own), own=True, seed=settings.seed, objects=False)
     if settings.probe != "masks":
         return VariantPlan(("full",), (), seed=settings.seed, objects=source.has_objects)
-    if not settings.fill and set(settings.variants) != {"full"}:
-        raise VitvisError("fill=[]: give at least one fill, such as fill=black")
     check_fills(settings.fill)
     mean = mean_colour(source, source.measurable) if "mean" in settings.fill else (0.5, 0.5, 0.5)
     fills = tuple(dict.fromkeys(settings.fill))

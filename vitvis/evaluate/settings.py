@@ -5,26 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitvis.config import limits, setting
-from vitvis.config.parsers import parse_devices
 from vitvis.config.sizes import parse_image_size
+from vitvis.config.values import shown
+from vitvis.errors import VitvisError
+from vitvis.launch.settings import PlaceSettings
 
 __all__ = ["EvaluateSettings", "EvaluateLoggerSettings", "EvaluateTrainerSettings"]
 
 
 @dataclass
-class EvaluateTrainerSettings:
-    """Where the work is done: Lightning's own launchers, several devices and nodes, precision."""
+class EvaluateTrainerSettings(PlaceSettings):
+    """Where the work is done, and how."""
 
-    accelerator: str = setting("auto", choices=("auto", "cpu", "gpu", "cuda", "mps"))
-    """Hardware."""
-    devices: str | int | list[int] = setting("auto", parser=parse_devices)
-    """Devices on this machine: a number, a list of indices, or auto."""
-    num_nodes: int = setting(1, minimum=1, maximum=limits.PROCESSES)
-    """Machines."""
     precision: str = setting("32-true", choices=("32-true", "bf16-mixed"))
     """Arithmetic of the models."""
-    progress: str = setting("auto", choices=("auto", "bar", "lines", "none"))
-    """auto: one line that moves on a terminal, lines elsewhere."""
 
 
 @dataclass
@@ -47,7 +41,7 @@ class EvaluateLoggerSettings:
 class EvaluateSettings:
     """Measure how much models lean on background and foreground."""
 
-    models: list[str] = setting(["vitvis_vit", "vitvis_resnet"], length=(1, 1000), unique=True)
+    models: list[str] = setting(["vitvis_vit", "vitvis_resnet"], length=(1, 1000))
     """Bundled models or any timm models."""
     weights: list[str] = setting(["hub"], length=(1, 1000), path="weights")
     """hub (bundled or downloaded), none (random), or a .safetensors / .pth file; one for all, or one for each model."""
@@ -111,3 +105,19 @@ class EvaluateSettings:
     """Where tables go, beside the run folder."""
     out: str | None = setting(None, path="out")
     """The run folder; out/evaluate-PROBE-HASH when null."""
+
+    def __post_init__(self) -> None:
+        if len(self.weights) not in (1, len(self.models)):
+            raise VitvisError(
+                f"weights: {len(self.weights)} given for {len(self.models)} models; give one, or one each"
+            )
+        if len(set(self.contenders)) < len(self.models):
+            raise VitvisError(f"models={shown(self.models)}: a model stands twice with the same weights")
+        if self.box_sizes != sorted(self.box_sizes):
+            raise VitvisError(f"box_sizes={self.box_sizes}: give the smaller share first, such as box_sizes=[0.1,0.4]")
+
+    @property
+    def contenders(self) -> list[tuple[str, str]]:
+        """Each model with its weights."""
+        weights = self.weights * (len(self.models) if len(self.weights) == 1 else 1)
+        return list(zip(self.models, weights, strict=True))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from vitvis.config import Command, Layer, merge, require
-from vitvis.errors import VitvisError
+from vitvis.config import Command, Layer, merge, ready
 from vitvis.judge.settings import JudgeSettings
 
 if TYPE_CHECKING:
@@ -28,11 +27,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[Judgement]:
     Raises:
         VitvisError: settings that can't be followed, or a judge that would judge its own pictures.
     """
-    asked = require(merge(JudgeSettings, cfg, settings))
-    if not asked.run:
-        raise VitvisError(
-            "run= says whose pictures are judged; give folders of vitvis.fit: run=out/RUN or run=[out/A,out/B]"
-        )
+    asked = ready(merge(JudgeSettings, cfg, settings))
     from vitvis.judge.engine import judge_runs
 
     return judge_runs(asked)

@@ -5,32 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitvis.config import limits, setting
-from vitvis.config.parsers import parse_devices
+from vitvis.launch.settings import PlaceSettings
 
-__all__ = ["JudgeSettings", "JudgeTrainerSettings"]
-
-
-@dataclass
-class JudgeTrainerSettings:
-    """Where the work is done: Lightning's own launchers, several devices and nodes."""
-
-    accelerator: str = setting("auto", choices=("auto", "cpu", "gpu", "cuda", "mps"))
-    """Hardware."""
-    devices: str | int | list[int] = setting("auto", parser=parse_devices)
-    """Processes on this machine, one a device: a number, a list of indices, or auto."""
-    num_nodes: int = setting(1, minimum=1, maximum=limits.PROCESSES)
-    """Machines."""
-    threads: int = setting(0, minimum=0, maximum=limits.PROCESSES)
-    """CPU threads a process may use; 0: torch's own choice."""
-    progress: str = setting("auto", choices=("auto", "bar", "lines", "none"))
-    """auto: one line that moves on a terminal, lines elsewhere."""
+__all__ = ["JudgeSettings"]
 
 
 @dataclass
 class JudgeSettings:
     """Score pictures by an eye that did not make them."""
 
-    run: list[str] = setting([], path="folder")
+    run: list[str] = setting(
+        [], path="folder", required="run= says whose pictures are judged; give folders of vitvis.fit: run=[out/A,out/B]"
+    )
     """Run folders of vitvis.fit; also as plain arguments."""
     judge: list[str] = setting(["vitvis_resnet"], length=(1, 100), unique=True)
     """Models that judge: bundled ones or any of timm, none of them the model whose pictures they judge."""
@@ -56,7 +42,7 @@ class JudgeSettings:
     """Processes that decode images; chosen for the machine when null."""
     seed: int = setting(0, minimum=0, maximum=limits.SEED)
     """Of the draws: photos by chance, other units' pictures, noise, order of a blind page."""
-    trainer: JudgeTrainerSettings = setting(JudgeTrainerSettings)
+    trainer: PlaceSettings = setting(PlaceSettings)
     """Where the work is done."""
     blind: str | None = setting(None, path="out")
     """Write a page into this folder on which a person judges the runs, and stop."""

@@ -7,19 +7,29 @@ from dataclasses import dataclass
 from vitvis.config import limits, setting
 from vitvis.config.parsers import parse_devices
 
-__all__ = ["LoggerSettings", "TrainerSettings"]
+__all__ = ["LoggerSettings", "PlaceSettings", "TrainerSettings"]
 
 
 @dataclass
-class TrainerSettings:
-    """Where the work is done: Lightning's own launchers, several devices and nodes, precision."""
+class PlaceSettings:
+    """Where the work is done: Lightning's own launchers, several devices and nodes."""
 
     accelerator: str = setting("auto", choices=("auto", "cpu", "gpu", "cuda", "mps"))
     """Hardware."""
     devices: str | int | list[int] = setting("auto", parser=parse_devices)
-    """Devices on this machine: a number, a list of indices, or auto."""
+    """Processes on this machine, one a device: a number, a list of indices, or auto."""
     num_nodes: int = setting(1, minimum=1, maximum=limits.PROCESSES)
     """Machines."""
+    threads: int = setting(0, minimum=0, maximum=limits.PROCESSES)
+    """CPU threads a process may use; 0: torch's own choice."""
+    progress: str = setting("auto", choices=("auto", "bar", "lines", "none"))
+    """auto: a bar on a terminal, plain lines elsewhere."""
+
+
+@dataclass
+class TrainerSettings(PlaceSettings):
+    """Where the work of a fit is done, and how."""
+
     precision: str = setting("auto", choices=("auto", "32-true", "bf16-mixed"))
     """auto: bf16-mixed on a GPU, 32-true on a CPU; the image stays float32."""
     compile: bool = setting(False)
@@ -28,12 +38,8 @@ class TrainerSettings:
     """Of compiling: reduce-overhead records CUDA graphs, for models so small that a GPU waits for its orders."""
     checkpoint_every: int = setting(100, unit="steps", minimum=0, maximum=limits.STEPS)
     """Steps between the small checkpoints a killed run resumes from; 0: none."""
-    threads: int = setting(0, minimum=0, maximum=limits.PROCESSES)
-    """CPU threads a process may use; 0: torch's own choice."""
     deterministic: bool = setting(False)
     """Use deterministic kernels where there are any (slower on a GPU)."""
-    progress: str = setting("auto", choices=("auto", "bar", "lines", "none"))
-    """auto: a bar on a terminal, plain lines elsewhere."""
 
 
 @dataclass

@@ -44,12 +44,6 @@ def search(settings: SearchSettings) -> Path:
     Raises:
         VitvisError: something that was asked for isn't there, or the folder holds another run.
     """
-    if settings.strips not in ("all", "none") and not settings.strips.isdigit():
-        raise VitvisError(f"strips={settings.strips}: has to be all, none, or a number of units of each site")
-    if settings.per_decile and settings.sample and settings.sample < 10 * settings.per_decile:
-        raise VitvisError(
-            f"sample={settings.sample}: is too small to draw per_decile={settings.per_decile} from each tenth"
-        )
     source = open_source(settings.data, split=settings.split, classes=settings.classes, regions=settings.regions,
                          label_file=settings.label_file, limit=settings.limit)  # fmt: skip
     if settings.trainer.threads:

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from vitvis.config import limits, setting
 from vitvis.config.addresses import parse_addresses
-from vitvis.config.parsers import parse_devices
+from vitvis.config.parsers import parse_tokens
 from vitvis.config.sizes import parse_image_size
+from vitvis.config.values import shown
+from vitvis.errors import VitvisError
+from vitvis.launch.settings import PlaceSettings
 
 __all__ = ["SearchSettings", "SearchTrainerSettings"]
 
 
 @dataclass
-class SearchTrainerSettings:
-    """Where the work is done: Lightning's own launchers, several devices and nodes, precision."""
+class SearchTrainerSettings(PlaceSettings):
+    """Where the work is done, and how."""
 
-    accelerator: str = setting("auto", choices=("auto", "cpu", "gpu", "cuda", "mps"))
-    """Hardware."""
-    devices: str | int | list[int] = setting("auto", parser=parse_devices)
-    """Processes on this machine, one a device: a number, a list of indices, or auto."""
-    num_nodes: int = setting(1, minimum=1, maximum=limits.PROCESSES)
-    """Machines."""
     precision: str = setting("32-true", choices=("32-true", "bf16-mixed"))
-    """Bf16-mixed is faster on a GPU, and its rankings differ where images are close."""
-    threads: int = setting(0, minimum=0, maximum=limits.PROCESSES)
-    """CPU threads a process may use; 0: torch's own choice."""
-    progress: str = setting("auto", choices=("auto", "bar", "lines", "none"))
-    """auto: one line that moves on a terminal, lines elsewhere."""
+    """Arithmetic: bf16-mixed is faster on a GPU, and its rankings differ where images are close."""
 
 
 @dataclass
@@ -62,8 +54,9 @@ class SearchSettings:
     """Where objects are: auto (as the data has them), none, polygons:FOLDER, masks:FOLDER."""
     units: list[str] = setting(["blocks.*.mlp:*"], parser=parse_addresses, path="any", length=(1, limits.COUNT))
     """Unit addresses SITE:UNITS; SITE may hold * and {0,5}, UNITS is 3 | 0-7 | 3,17 | * | ~8 (eight drawn by seed)."""
-    tokens: Any = setting("patches")
-    """Positions whose mean is an image's activation: patches, cls, all, an index, or a box [top,left,bottom,right]."""
+    tokens: str | int | list[int] = setting("patches", parser=parse_tokens)
+    """Positions whose mean is an image's activation: patches, cls, all, the index of a patch (row by row; negative:
+    from the end), or a box [top,left,bottom,right] in patches."""
     k: int = setting(20, unit="images", minimum=1, maximum=10000)
     """Strongest and weakest images kept for each unit."""
     sample: int = setting(512, unit="images", minimum=0, maximum=limits.COUNT)
@@ -92,3 +85,11 @@ class SearchSettings:
     """Where the work is done."""
     out: str | None = setting(None, path="out")
     """The run folder, where a killed search goes on; out/search-MODEL-HASH when null."""
+
+    def __post_init__(self) -> None:
+        if self.strips not in ("all", "none") and not (self.strips.isdigit() and len(self.strips) < 9):
+            raise VitvisError(f"strips={shown(self.strips)}: has to be all, none, or a number of units of each site")
+        if self.per_decile and self.sample and self.sample < 10 * self.per_decile:
+            raise VitvisError(
+                f"sample={self.sample}: is too small to draw per_decile={self.per_decile} from each tenth"
+            )
