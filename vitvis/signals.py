@@ -157,6 +157,7 @@ class _Stream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
+        """Write a text, or nothing where nobody reads any more."""
         try:
             return self._stream.write(text)
         except BrokenPipeError:
@@ -164,12 +165,14 @@ class _Stream:
             return len(text)
 
     def flush(self) -> None:
+        """Hand on what is buffered."""
         try:
             self._stream.flush()
         except BrokenPipeError:
             self._mute()
 
     def writelines(self, lines: Any) -> None:
+        """Write several texts."""
         for line in lines:
             self.write(line)
 

@@ -9,14 +9,15 @@ import pytest
 
 from vitvis.atlas.commands import Commands
 from vitvis.atlas.model import Picture, Run
-from vitvis.config.core import merge, parse, to_container, to_yaml
+from vitvis.config.core import merge, to_container, to_yaml
+from vitvis.fit import COMMAND
 from vitvis.fit.settings import FitSettings
 
 
 def read_back(line: str) -> FitSettings:
     words = shlex.split(line)
     assert words[:3] == ["python", "-m", "vitvis.fit"]
-    return parse(FitSettings, words[3:], prog="vitvis.fit", description="")
+    return COMMAND.read(words[3:])[0]
 
 
 def make_run(path: Path, kind: str, config: str) -> Run:
@@ -57,7 +58,7 @@ def test_any_unit_is_the_one_that_is_made(address: str, tmp_path: Path) -> None:
 def test_every_setting_that_makes_an_image_comes_back(overrides: list[str], tmp_path: Path) -> None:
     from vitvis.fit import recipe_of
 
-    settings = parse(FitSettings, overrides, prog="vitvis.fit", description="")
+    settings = COMMAND.read(overrides)[0]
     run = make_run(tmp_path, "fit", to_yaml(settings))
     read = read_back(Commands().line(Picture(run, 0, {"address": "head:1", "seed": 0}, None), "head:1"))
     assert recipe_of(read) == recipe_of(settings)

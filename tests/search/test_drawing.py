@@ -50,8 +50,8 @@ def test_two_processes_draw_what_one_draws(run: SearchRun, monkeypatch: pytest.M
 
 
 def test_full_disk_in_a_process_that_draws_reaches_the_user(run: SearchRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, data: bytes) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    def full(run: Path, relative: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", relative)
 
     monkeypatch.setattr(drawing, "_WORTH", 2)
     monkeypatch.setattr(drawing, "write_picture", full)

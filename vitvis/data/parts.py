@@ -6,15 +6,12 @@ number of processes, are left as they are: their batches are done, and are in th
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, cast
-
-import torch
+from typing import Any
 
 from vitvis.errors import VitvisError
+from vitvis.runs import load_checkpoint, save_checkpoint
 
 __all__ = ["FOLDER", "Parts"]
 
@@ -72,58 +69,3 @@ class Parts:
                 f" give the batch_size= it was begun with (now they have {self.size}), or choose another out=FOLDER"
             )
         return part
-
-
-class _Writer:
-    """A file that remembers why a write failed, which torch does not."""
-
-    def __init__(self, file: io.RawIOBase) -> None:
-        self.file, self.error = file, None
-
-    error: OSError | None
-
-    def write(self, data: Any) -> int:
-        """Write all of it."""
-        view, done = memoryview(data).cast("B"), 0
-        try:
-            while done < len(view):
-                done += self._put(view[done:])
-        except OSError as error:
-            self.error = error
-            raise
-        return done
-
-    def _put(self, data: memoryview) -> int:
-        return self.file.write(data) or 0
-
-    def flush(self) -> None:
-        """Do nothing: there is no buffer."""
-
-
-def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a state, whole or not at all; it goes straight to the disk, with no second copy of it in memory."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    neighbour = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(neighbour, "wb", buffering=0) as file:
-            writer = _Writer(file)
-            try:
-                torch.save(dict(content), cast(IO[bytes], writer))
-            except RuntimeError:  # torch's own words for a write that failed
-                raise writer.error or AssertionError("torch.save failed, and no write did") from None
-            os.fsync(file.fileno())
-        os.replace(neighbour, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        neighbour.unlink(missing_ok=True)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Read a state; None where there is none, or it is damaged and its work has to be done again."""
-    if not path.is_file():
-        return None
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ...
-        return None

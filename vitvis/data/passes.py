@@ -7,7 +7,6 @@ to another before the end, when rank 0 joins the parts. What is joined is the sa
 from __future__ import annotations
 
 import logging
-import os
 import time
 import warnings
 from abc import abstractmethod
@@ -23,13 +22,13 @@ from torch.utils.data import DataLoader
 
 from vitvis.data.loader import Batch, Share, View, make_loader
 from vitvis.data.parts import Parts
-from vitvis.data.progress import Progress
 from vitvis.data.source import Source
 from vitvis.errors import VitvisError
+from vitvis.launch.progress import Progress
 from vitvis.launch.ranks import IndependentStrategy, trainer_arguments
 from vitvis.launch.settings import TrainerSettings
 
-__all__ = ["PhotoPass", "core_count", "make_trainer", "run_pass"]
+__all__ = ["PhotoPass", "make_trainer", "run_pass"]
 
 
 class PhotoPass(pl.LightningModule):
@@ -114,7 +113,8 @@ class PhotoPass(pl.LightningModule):
         self._elsewhere = self.parts.done_elsewhere() - self.done
         self._since_saved, self._saved_at = 0, time.monotonic()
         style = self.style if self.trainer.is_global_zero else "none"
-        self.progress = Progress(self.total, self._images(self.done | self._elsewhere), style, world)
+        done = self._images(self.done | self._elsewhere)
+        self.progress = Progress(self.total, "images", style, done=done, scale=world)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Return the batches that are left for this process."""
@@ -144,14 +144,14 @@ class PhotoPass(pl.LightningModule):
         self.counts.update(batch.counts)
         self.done.add(batch.number)
         self._since_saved += batch.size
-        self.progress.update(batch.size, len(self.skipped))
+        self.progress.advance(batch.size, note=f"{len(self.skipped):,} skipped" if self.skipped else "")
         if self._is_time():
             self.save()
         return batch.size
 
     def on_exception(self, exception: BaseException) -> None:
         """Leave the terminal as it was."""
-        self.progress.finish()
+        self.progress.close()
 
     def save(self) -> None:
         """Write this process's part."""
@@ -228,13 +228,8 @@ def run_pass(trainer: pl.Trainer, module: PhotoPass) -> float:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         trainer.predict(module, return_predictions=False)
     seconds = time.perf_counter() - begun
-    module.progress.finish()
+    module.progress.close()
     module.save()
     if isinstance(trainer.strategy, IndependentStrategy):
         trainer.strategy.meet()
     return seconds
-
-
-def core_count() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

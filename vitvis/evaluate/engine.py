@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from typing import Any
 
@@ -15,7 +14,7 @@ from vitvis.config.core import to_container
 from vitvis.data.kinds import open_source
 from vitvis.data.labels import make_label_map
 from vitvis.data.parts import FOLDER as PARTS
-from vitvis.data.passes import core_count, make_trainer, run_pass
+from vitvis.data.passes import make_trainer, run_pass
 from vitvis.data.photo import UnusableImage
 from vitvis.data.source import Source
 from vitvis.errors import VitvisError
@@ -28,6 +27,7 @@ from vitvis.evaluate.report import clean, to_csv, to_markdown
 from vitvis.evaluate.results import make_charts, make_results
 from vitvis.evaluate.settings import EvaluateSettings
 from vitvis.evaluate.variants import VariantPlan
+from vitvis.launch.cores import count_cores
 from vitvis.runs import RunFolder, digest
 
 __all__ = ["evaluate"]
@@ -207,7 +207,7 @@ def measure(
         folder.path,
         digest([prints[contender.name] for contender in contenders], 16),
         batch_size=max(1, settings.batch_size // (1 if plan.own else len(plan.names))),
-        workers=max(0, min(core_count() - 1, 16)) if settings.workers is None else settings.workers,
+        workers=max(0, min(count_cores() - 1, 16)) if settings.workers is None else settings.workers,
         indices=photos,
         keep_seconds=KEEP_EVERY,
         progress=settings.trainer.progress,
@@ -228,7 +228,7 @@ def measure(
     folder.write_json("counts.json", dict(source.counts + module.counts))
     for name, item in made.items():
         folder.write_bytes(predictions_path(name), encode_predictions(item, source, prints[name]))
-    shutil.rmtree(folder.path / PARTS, ignore_errors=True)
+    folder.remove(PARTS)
     return made
 
 

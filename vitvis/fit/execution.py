@@ -14,9 +14,9 @@ from vitvis.errors import VitvisError
 from vitvis.fit.checkpoints import Checkpoints, KeepCheckpoints
 from vitvis.fit.datamodule import UnitDataModule
 from vitvis.fit.plan import Plan
+from vitvis.fit.progress import FitProgress
 from vitvis.fit.results import Results
 from vitvis.fit.strips import ImagesOverTime
-from vitvis.launch.progress import Progress
 from vitvis.launch.ranks import IndependentStrategy
 from vitvis.runs import RunFolder
 from vitvis.runs.manifest import read_manifest
@@ -102,7 +102,7 @@ def execute(
     own: list[Any] = [
         ImagesOverTime(folder, units=settings.logger.images, steps=settings.steps, strips=settings.strips),
         results,
-        Progress(settings.trainer.progress if trainer.is_global_zero else "none"),
+        FitProgress(settings.trainer.progress if trainer.is_global_zero else "none"),
         *callbacks,
         KeepCheckpoints(checkpoints, settings.trainer.checkpoint_every),
     ]

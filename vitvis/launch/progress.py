@@ -1,90 +1,104 @@
-"""How far a fit is: units/hour, time left, current site."""
+"""How far a command is, said in one way by all, on stderr: a bar on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+__all__ = ["Progress", "clock"]
 
-__all__ = ["Progress"]
+#: Seconds between two lines where there is no bar.
+EVERY_S = 10.0
 
 
-class Progress(Callback):
-    """Say how far the run is: a bar on a terminal, plain lines elsewhere; units/hour, time left, current site.
+def clock(seconds: float) -> str:
+    """Write a duration: `0:07`, `12:30`, `3:02:11`."""
+    whole = max(0, round(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+class Progress:
+    """Says on stderr how many items are done, how fast, and how much time is left.
+
+    Use as a context manager, or call `close`: a bar has to leave the terminal as it was.
 
     Args:
-        style: `auto`, `bar`, `lines` or `none`.
+        total: Items there are; None where a stream does not say.
+        unit: What they are, in the plural.
+        style: `bar` rewrites one line, `lines` prints one in ten seconds and one at the end, `none` is silent; `auto`
+            asks the terminal.
+        done: Items that an earlier run has done: counted, but not as this one's pace.
+        scale: Processes that go at this one's pace; their items are counted in.
     """
 
-    def __init__(self, style: str) -> None:
+    def __init__(self, total: float | None, unit: str, style: str = "auto", *, done: float = 0, scale: int = 1) -> None:
         from rich.console import Console
 
-        self.console = Console(soft_wrap=True)
-        self.style = ("bar" if self.console.is_terminal else "lines") if style == "auto" else style
-        self.images = 0
-        self._done = 0
-        self._began = 0.0
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self.style = ("bar" if self._console.is_terminal else "lines") if style == "auto" else style
+        self.total, self.unit, self.scale = total, unit, scale
+        self.done = self._first = done
+        self._label = self._note = ""
+        self._began = self._printed = time.monotonic()
         self._bar: Any = None
         self._task: Any = None
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock and the bar."""
-        self._began = time.perf_counter()
-        self.images = getattr(trainer, "datamodule").images  # noqa: B009  # Lightning does not declare it
-        if self.style != "bar":
+    def advance(self, items: float, label: str = "", note: str = "") -> None:
+        """Count items (parts of them too), and show it when it is time to.
+
+        Args:
+            items: How many more are done.
+            label: What is worked on, such as the current site.
+            note: What else is worth a word, such as `2 skipped`.
+        """
+        self.update(self.done + items, label, note)
+
+    def update(self, done: float, label: str = "", note: str = "") -> None:
+        """Say how many items are done, earlier runs' among them; see `advance`."""
+        self.done, self._label, self._note = done, label or self._label, note
+        now = time.monotonic()
+        if self.style == "none" or now - self._printed < (0.2 if self.style == "bar" else EVERY_S):
             return
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+        self._show(now)
 
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:.0f}%"),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-        )
-        self._task = self._bar.add_task("", total=self.images, rate="")
-        self._bar.start()
+    def line(self, seconds: float) -> str:
+        """Return what is said after some seconds: `blocks.3.mlp: 3,200 of 10,000 images, 132.4 images/s, 0:51 left`."""
+        done = self.done * self.scale if self.total is None else min(self.done * self.scale, self.total)
+        rate = (self.done - self._first) * self.scale / max(seconds, 1e-9)
+        whole = f"{int(done):,} {self.unit}" if self.total is None else f"{int(done):,} of {self.total:,} {self.unit}"
+        pace = f"{rate:,.1f} {self.unit}/s" if rate >= 1 else f"{rate * 3600:,.0f} {self.unit}/hour"
+        parts = [f"{self._label}: {whole}" if self._label else whole, pace]
+        if self.total is not None and rate > 0:
+            parts.append(f"{clock((self.total - done) / rate)} left")
+        return ", ".join([*parts, self._note] if self._note else parts)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Move the bar by one step of all images of the chunk; count those of a chunk that ends."""
-        site, images = batch.chunk.site.name, len(batch.chunk)
-        if self._bar is not None:
-            steps = getattr(trainer, "datamodule").steps  # noqa: B009
-            done = self._done + images * (batch.step + 1) / steps
-            title = f"{site} ({self._done + images}/{self.images})"
-            self._bar.update(self._task, completed=done, description=title, rate=f"{self._rate(done):.0f} units/h")
-        if not batch.last:
-            return
-        self._done += images
-        if self.style == "lines":
-            rate = self._rate(self._done)
-            left = (self.images - self._done) / rate * 3600
-            print(f"[{self._done}/{self.images}] {site}: {rate:.0f} units/hour, {_clock(left)} left", flush=True)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the terminal as it was."""
-        self._stop()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the terminal as it was."""
-        self._stop()
-
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """Say how it ended, and leave the terminal as it was; may be called more than once."""
+        if self.style == "lines" and self.done > self._first:
+            self._show(time.monotonic())
         if self._bar is not None:
             self._bar.stop()
-            self._bar = None
+        self._bar, self.style = None, "none"
 
-    def _rate(self, done: float) -> float:
-        return done / max(time.perf_counter() - self._began, 1e-9) * 3600
+    def __enter__(self) -> Progress:
+        return self
 
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    def _show(self, now: float) -> None:
+        self._printed = now
+        text = self.line(now - self._began)
+        if self.style == "lines":
+            self._console.print(text, markup=False)
+            return
+        if self._bar is None:
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            columns = (BarColumn(), TextColumn("{task.description}", markup=False))
+            self._bar = Bar(*columns, console=self._console, transient=True)
+            self._task = self._bar.add_task("", total=self.total)
+            self._bar.start()
+        self._bar.update(self._task, completed=self.done * self.scale, description=text)

@@ -9,9 +9,11 @@ from vitvis.runs.manifest import command_line, read_manifest, versions
 from vitvis.runs.png import read_png_text, save_png
 from vitvis.runs.reading import inside, read_config, read_json, read_yaml
 from vitvis.runs.records import read_records, to_parquet
+from vitvis.runs.run import COMMAND, main, run
 from vitvis.runs.tables import read_csv, to_csv
 
 __all__ = [
+    "COMMAND",
     "Ledger",
     "RunFolder",
     "atomic_file",
@@ -23,6 +25,7 @@ __all__ = [
     "digest",
     "inside",
     "load_checkpoint",
+    "main",
     "read_config",
     "read_csv",
     "read_json",
@@ -31,6 +34,7 @@ __all__ = [
     "read_records",
     "read_yaml",
     "recipe_hash",
+    "run",
     "save_checkpoint",
     "save_png",
     "to_csv",

@@ -55,6 +55,7 @@ class RunFolder:
         self.resumed = resumed
         self.primary = primary
         self._lock = lock
+        self._discarded = False
 
     @classmethod
     def open(
@@ -194,13 +195,20 @@ class RunFolder:
         else:
             path.unlink(missing_ok=True)
 
+    def discard(self) -> None:
+        """Leave no folder behind when it is closed, unless it holds more than a run has in its beginning."""
+        self._discarded = True
+
     def close(self) -> None:
         """Join the ledger and release the folder; may be called more than once."""
-        if self._lock is not None:
+        if self._lock is not None and self._discarded and _is_ours(self.path):
+            self._lock.release()
+            shutil.rmtree(self.path, ignore_errors=True)
+        elif self._lock is not None:
             with suppress(OSError):  # a full disk: the parts are joined by the next run
                 Ledger(self.path).settle()
             self._lock.release()
-            self._lock = None
+        self._lock = None
 
     def __enter__(self) -> RunFolder:
         return self

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitvis.runs import Ledger, write_file
 from vitvis.search.reading import SearchRun
 
 if TYPE_CHECKING:
@@ -21,15 +22,9 @@ _SHEET = 40  # strips on a sheet
 _WORTH = 200  # strips for which it pays to start processes
 
 
-def write_picture(path: Path, data: bytes) -> None:
-    """Write a picture whole or not at all, without waiting for the disk: there are thousands, easily made again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    neighbour = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        neighbour.write_bytes(data)
-        os.replace(neighbour, path)
-    finally:
-        neighbour.unlink(missing_ok=True)
+def write_picture(run: Path, relative: str, data: bytes) -> None:
+    """Write a picture of a run without waiting for the disk: there are thousands, easily made again."""
+    write_file(run, relative, data, durable=False)
 
 
 def by_interest(rows: Sequence[dict[str, Any]], optimised: Mapping[str, Path]) -> list[dict[str, Any]]:
@@ -113,7 +108,9 @@ def write_strips(run: SearchRun, addresses: Sequence[str], optimised: Mapping[st
     Raises:
         OSError: a picture can't be written.
     """
-    missing = [address for address in addresses if anew or not strip_path(run, address).exists()]
+    ledger = Ledger(run.path)
+    places = {address: strip_path(run, address).relative_to(run.path).as_posix() for address in addresses}
+    missing = [address for address in addresses if anew or not ledger.is_whole(places[address])]
     if processes < 2 or len(missing) < _WORTH or "fork" not in multiprocessing.get_all_start_methods():
         _write(run, missing, optimised, images)
         return len(missing)
@@ -148,7 +145,7 @@ def _write(run: SearchRun, addresses: Sequence[str], optimised: Mapping[str, Pat
     for address in addresses:
         buffer = io.BytesIO()
         draw_strip(run, address, optimised.get(address), images).save(buffer, format="PNG", compress_level=1)
-        write_picture(strip_path(run, address), buffer.getvalue())
+        write_picture(run.path, strip_path(run, address).relative_to(run.path).as_posix(), buffer.getvalue())
 
 
 def write_sheets(run: SearchRun, optimised: Mapping[str, Path], images: int = 2) -> None:
@@ -162,4 +159,4 @@ def write_sheets(run: SearchRun, optimised: Mapping[str, Path], images: int = 2)
         title = f"{name}  {site}  {len(rows)} units, {rows[0]['count']:,} images"
         buffer = io.BytesIO()
         sheet(strips, columns=4, title=title).save(buffer, format="PNG")
-        write_picture(run.path / "sheets" / f"{site}.png", buffer.getvalue())
+        write_picture(run.path, f"sheets/{site}.png", buffer.getvalue())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,10 @@ from vitvis.config import to_container
 from vitvis.data.kinds import open_source
 from vitvis.data.loader import ModelView
 from vitvis.data.parts import FOLDER
-from vitvis.data.passes import core_count, make_trainer, run_pass
+from vitvis.data.passes import make_trainer, run_pass
 from vitvis.data.source import Source
 from vitvis.errors import VitvisError
+from vitvis.launch.cores import count_cores
 from vitvis.runs import RunFolder, recipe_hash
 from vitvis.search import views, writing
 from vitvis.search.layout import Layout, make_layout
@@ -30,6 +29,8 @@ from vitvis.search.state import SearchState, start
 __all__ = ["search"]
 
 SUMMARY = "summary.json"
+#: What only a pass over the data can make again.
+_MEASURED = ("records/", "maps/", "skipped.csv")
 
 
 def search(settings: SearchSettings) -> Path:
@@ -56,25 +57,16 @@ def search(settings: SearchSettings) -> Path:
     trainer = make_trainer(settings.trainer)
     identity, out = _identity(settings, backbone, layout, source)
     details = {"units": len(units)}
-    try:
-        with RunFolder.open(out, kind="search", settings=to_container(settings), identity=identity, details=details,
-                            primary=trainer.is_global_zero) as folder:  # fmt: skip
-            if not (out / SUMMARY).exists():
-                module, seconds = _pass(settings, backbone, layout, source, out, trainer)
-                if trainer.is_global_zero:
-                    _write_results(settings, backbone, module, folder, trainer.world_size, seconds)
+    with RunFolder.open(out, kind="search", settings=to_container(settings), identity=identity, details=details,
+                        primary=trainer.is_global_zero) as folder:  # fmt: skip
+        if not folder.is_whole(SUMMARY) or folder.damaged(*_MEASURED):
+            module, seconds = _pass(settings, backbone, layout, source, out, trainer)
             if trainer.is_global_zero:
-                shutil.rmtree(out / FOLDER, ignore_errors=True)
-                _draw(settings, backbone, source, folder, optimised)
-    except _NoImages:
-        with contextlib.suppress(OSError):  # somebody else's files are in it
-            out.rmdir()
-        raise
+                _write_results(settings, backbone, module, folder, trainer.world_size, seconds)
+        if trainer.is_global_zero:
+            folder.remove(FOLDER)
+            _draw(settings, backbone, source, folder, optimised)
     return out
-
-
-class _NoImages(VitvisError):
-    """Nothing was found; the run folder has been emptied."""
 
 
 def _check_tokens(layout: Layout) -> None:
@@ -159,7 +151,7 @@ def _pass(settings: SearchSettings, backbone: Backbone, layout: Layout, source: 
 def _workers(settings: SearchSettings, on_gpu: bool) -> int:
     if settings.workers is not None:
         return settings.workers
-    return min(8, core_count()) if on_gpu else min(2, core_count() // 2)
+    return min(8, count_cores()) if on_gpu else min(2, count_cores() // 2)
 
 
 def _write_results(settings: SearchSettings, backbone: Backbone, module: ExemplarSearch, folder: RunFolder,
@@ -168,15 +160,13 @@ def _write_results(settings: SearchSettings, backbone: Backbone, module: Exempla
     joined, skipped, source = module.joined(), module.skipped, module.source
     if not joined.moments.count:
         first = f" (the first: {skipped[0][1]}: {skipped[0][2]})" if skipped else ""
-        _empty(folder.path)  # or mended data under the same names would be taken for done
-        raise _NoImages(f"data={settings.data}: no image of it could be used{first}")
+        folder.remove(FOLDER)
+        folder.discard()  # or mended data under the same names would be taken for done
+        raise VitvisError(f"data={settings.data}: no image of it could be used{first}")
     records = writing.make_records(joined, module.layout, backbone.name, backbone.weights_id, settings.per_decile)
-    writing.write_maps(folder.path, joined, module.layout)
+    writing.write_maps(folder, joined, module.layout)
     flat = [record for rows in records.values() for record in rows]
     writing.write_skipped(folder, skipped)
-    writing.write_background(folder, flat)
-    if source.random_access:
-        writing.write_items(folder, [source.entry(index) for index in writing.kept_indices(flat)])
     for number, (site, rows) in enumerate(records.items()):
         folder.write_shard(f"{number:04d}-{site}", rows)
     folder.write_json(SUMMARY, {
@@ -186,13 +176,6 @@ def _write_results(settings: SearchSettings, backbone: Backbone, module: Exempla
     })  # fmt: skip
 
 
-def _empty(path: Path) -> None:
-    """Take what this run wrote out of its folder, which the lock still keeps."""
-    shutil.rmtree(path / FOLDER, ignore_errors=True)
-    for name in ("config.yaml", "manifest.json"):
-        (path / name).unlink(missing_ok=True)
-
-
 def _draw(settings: SearchSettings, backbone: Backbone, source: Source, folder: RunFolder,
           optimised: dict[str, Path]) -> None:  # fmt: skip
     """Draw what isn't there yet."""
@@ -200,9 +183,14 @@ def _draw(settings: SearchSettings, backbone: Backbone, source: Source, folder: 
     view = ModelView(backbone.transform())
     columns = ["strongest_index"] if settings.thumbs == "strongest" else None
     wanted = writing.kept_indices(run.records, columns)
+    if not folder.is_whole("background.csv"):  # it can be derived, and so it is where it is lost
+        writing.write_background(folder, run.records)
+    listed = folder.is_whole("images.parquet")
+    if source.random_access and not listed:
+        writing.write_items(folder, [source.entry(index) for index in writing.kept_indices(run.records)])
     if source.random_access and settings.thumbs != "none":
         views.write_thumbs(folder.path, source, view, wanted, workers=_workers(settings, on_gpu=False))
-    elif not source.random_access and not (folder.path / "images.parquet").exists():
+    elif not source.random_access and (not listed or folder.damaged("thumbs/")):
         thumbs = settings.thumbs != "none"
         writing.write_items(folder, views.write_thumbs_of_stream(folder.path, source, view, wanted, thumbs=thumbs))
     if settings.thumbs == "none" or settings.strips == "none":
@@ -210,7 +198,7 @@ def _draw(settings: SearchSettings, backbone: Backbone, source: Source, folder: 
     drawn = folder.path / "strips" / ".fit"  # which fit run the strips show
     anew = bool(optimised) and (not drawn.exists() or drawn.read_text() != str(settings.fit))
     addresses = views.strip_addresses(run, settings.strips, optimised)
-    processes = settings.trainer.threads or min(16, core_count())
+    processes = settings.trainer.threads or min(16, count_cores())
     views.write_strips(run, addresses, optimised, settings.strip_images, anew=anew, processes=processes)
     views.write_sheets(run, optimised)
     if optimised:

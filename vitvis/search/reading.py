@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitvis.errors import VitvisError, nearest
-from vitvis.runs import read_manifest, read_records
+from vitvis.runs import Ledger, read_manifest, read_records
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,8 +53,8 @@ class SearchRun:
         """Rows of `images.parquet` by dataset index: `index, key, label, label_name`."""
         import pyarrow.parquet as pq
 
-        path = self.path / "images.parquet"
-        return {row["index"]: row for row in pq.ParquetFile(path).read().to_pylist()} if path.is_file() else {}
+        path = self._whole("images.parquet")
+        return {row["index"]: row for row in pq.ParquetFile(path).read().to_pylist()} if path is not None else {}
 
     def record(self, address: str) -> dict[str, Any]:
         """Return the record of a unit.
@@ -70,8 +70,24 @@ class SearchRun:
         """Return the maps of a site, float16 `[units, k, rows, cols]`, left on the disk; None where there are none."""
         import numpy as np
 
-        path = self.path / "maps" / f"{site}.npy"
-        return np.load(path, mmap_mode="r") if path.is_file() else None
+        path = self._whole(f"maps/{site}.npy")
+        return None if path is None else np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def _whole(self, relative: str) -> Path | None:
+        """Return a file, or None where there is none.
+
+        Raises:
+            VitvisError: it is not what was written.
+        """
+        path = self.path / relative
+        if path.is_file() and not self.ledger.is_whole(relative):
+            raise VitvisError(f"{path}: is damaged (it is not what was written); run this search again to mend it")
+        return path if path.is_file() else None
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The digests of its files."""
+        return Ledger(self.path)
 
     def unit_maps(self, address: str) -> np.ndarray | None:
         """Return the maps of one unit, float16 `[k, rows, cols]`, strongest image first."""

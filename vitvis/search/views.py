@@ -11,7 +11,7 @@ from vitvis.data.loader import ModelView, make_loader
 from vitvis.data.photo import Entry, UnusableImage
 from vitvis.data.source import Source
 from vitvis.errors import VitvisError
-from vitvis.runs import read_manifest, read_records
+from vitvis.runs import Ledger, inside, read_manifest, read_records
 from vitvis.search.drawing import by_interest, draw_strip, write_picture, write_sheets, write_strips
 from vitvis.search.reading import SearchRun
 
@@ -40,27 +40,28 @@ def _jpeg(image: Tensor) -> bytes:
 
 def write_thumbs(folder: Path, source: Source, view: ModelView, indices: Sequence[int], *, workers: int = 0) -> None:
     """Write `thumbs/INDEX.jpg`, the model's view, of some images; those that are there already are left alone."""
-    missing = [index for index in indices if not (folder / "thumbs" / f"{index}.jpg").exists()]
+    ledger = Ledger(folder)
+    missing = [index for index in indices if not ledger.is_whole(f"thumbs/{index}.jpg")]
     for batch in make_loader(source, view, batch_size=32, workers=workers, indices=missing, objects=False):
         if batch.failure:
             raise VitvisError(batch.failure)
         for image, entry in zip(batch.tensors.get("images", ()), batch.entries, strict=True):
-            write_picture(folder / "thumbs" / f"{entry.index}.jpg", _jpeg(image))
+            write_picture(folder, f"thumbs/{entry.index}.jpg", _jpeg(image))
 
 
 def write_thumbs_of_stream(
     folder: Path, source: Source, view: ModelView, indices: Sequence[int], *, thumbs: bool = True
 ) -> list[Entry]:
     """Go through a stream once more, up to the last image that is needed; return what is known about those images."""
-    wanted, entries = set(indices), []
+    wanted, entries, ledger = set(indices), [], Ledger(folder)
     for entry, read in source.stream(lambda first, stop: any(first <= index < stop for index in wanted)):
         if entry.index in wanted:
             wanted.remove(entry.index)
             entries.append(entry)
-            path = folder / "thumbs" / f"{entry.index}.jpg"
-            if thumbs and not path.exists():
+            path = f"thumbs/{entry.index}.jpg"
+            if thumbs and not ledger.is_whole(path):
                 try:
-                    write_picture(path, _jpeg(view(read())["images"][0]))
+                    write_picture(folder, path, _jpeg(view(read())["images"][0]))
                 except UnusableImage:  # it could be read before; the strip goes without it
                     continue
         if not wanted:
@@ -84,8 +85,9 @@ def optimised_images(fit: str | None, weights_id: str) -> dict[str, Path]:
         raise VitvisError(f"fit={fit}: was made with other weights ({other}) than this search uses ({weights_id})")
     found: dict[str, Path] = {}
     for record in sorted(read_records(fit), key=lambda record: record.get("seed") or 0):
-        if record.get("status") == "ok" and record.get("image"):
-            found.setdefault(record["address"], Path(fit) / record["image"])
+        path = inside(fit, record.get("image"))
+        if record.get("status") == "ok" and path is not None:
+            found.setdefault(record["address"], path)
     return found
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from vitvis.data.photo import Entry
+from vitvis.runs import to_csv, to_parquet
 from vitvis.search import statistics, topk
 from vitvis.search.layout import Group, Layout
 from vitvis.search.sample import draw_deciles
@@ -79,26 +76,18 @@ def site_maps(state: SearchState, group: Group) -> np.ndarray:
     return maps.numpy().reshape(len(group.units), state.strongest.k, rows, columns)
 
 
-def write_maps(folder: Path, state: SearchState, layout: Layout) -> None:
+def write_maps(folder: RunFolder, state: SearchState, layout: Layout) -> None:
     """Write `maps/SITE.npy` of each site that has maps, each whole or not at all."""
     for group in layout.groups:
         if group.site.name not in state.maps:
             continue
-        path = folder / "maps" / f"{group.site.name}.npy"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        neighbour = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with open(neighbour, "wb") as file:
-                np.save(file, site_maps(state, group))
-            os.replace(neighbour, path)
-        finally:
-            neighbour.unlink(missing_ok=True)
+        with folder.stream(f"maps/{group.site.name}.npy") as file:
+            np.save(file, site_maps(state, group))
 
 
 def write_items(folder: RunFolder, items: Sequence[Entry]) -> None:
     """Write `images.parquet`: what the dataset indices stand for."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     table = pa.table({
         "index": pa.array([item.index for item in items], pa.int64()),
@@ -106,14 +95,12 @@ def write_items(folder: RunFolder, items: Sequence[Entry]) -> None:
         "label": pa.array([item.label for item in items], pa.int64()),
         "label_name": pa.array([item.label_name for item in items], pa.string()),
     })  # fmt: skip
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    folder.write_bytes("images.parquet", buffer.getvalue())
+    folder.write_bytes("images.parquet", to_parquet(table))
 
 
 def write_skipped(folder: RunFolder, skipped: Iterable[tuple[int, str, str]]) -> None:
     """Write `skipped.csv`: images left out, and why; only its head when there were none."""
-    folder.write_text("skipped.csv", _csv(("index", "key", "reason"), sorted(skipped)))
+    folder.write_text("skipped.csv", to_csv(sorted(skipped), ("index", "key", "reason")))
 
 
 def background_table(records: Iterable[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -137,14 +124,5 @@ def write_background(folder: RunFolder, records: Iterable[dict[str, Any]]) -> in
     rows = background_table(records)
     if rows:
         head = ("address", "site", "unit", "inside_mean", "outside_mean", "difference", "contrast")
-        texts = [tuple(f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row) for row in rows]
-        folder.write_text("background.csv", _csv(head, texts))
+        folder.write_text("background.csv", to_csv(rows, head, digits=lambda value: f"{value:.6g}"))
     return len(rows)
-
-
-def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-from .report import Comparison as Comparison
+from .comparison import Comparison as Comparison
 from .report import write_report as write_report
 from .run import COMMAND as COMMAND
 from .run import main as main

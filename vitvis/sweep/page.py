@@ -7,14 +7,12 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from vitvis.sweep.charts import label_of, text_of
+from vitvis.sweep.comparison import Comparison
 from vitvis.sweep.grid import Grid
-
-if TYPE_CHECKING:
-    from vitvis.sweep.report import Comparison
 
 __all__ = ["draw_page"]
 

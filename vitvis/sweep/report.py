@@ -5,62 +5,21 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vitvis.runs import atomic_write
 from vitvis.sweep.charts import draw_chart, is_numeric, label_of, text_of
+from vitvis.sweep.comparison import Comparison
 from vitvis.sweep.grid import build_grid, draw_grid
 from vitvis.sweep.page import draw_page
-from vitvis.sweep.shared import Shared
-from vitvis.sweep.spec import Metric
-from vitvis.sweep.trials import Trial, sort_trials
 
-__all__ = ["PARTS", "Comparison", "write_report"]
+__all__ = ["PARTS", "write_report"]
 
 #: Columns of the table, in this order where a run has them.
 PARTS = ("strength", "selectivity", "clearness", "contrast", "relative_activation", "activation", "activation_peak",
          "rank", "hf_share", "tv", "dead_share", "failed_share", "units")  # fmt: skip
 _RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "optim")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What a report is about.
-
-    Attributes:
-        name: Title.
-        trials: All of them, failed ones too.
-        metric: What they are ordered by.
-        description: A sentence or two for the page.
-        best: Activations of the dataset's best images by address, or None.
-        columns: Most settings on the sheet.
-        rows: Most units on the sheet.
-        shared: The units that the finished runs have in common: what they were compared on.
-        folder: Where the comparison is written.
-    """
-
-    name: str
-    trials: Sequence[Trial]
-    metric: Metric
-    description: str = ""
-    best: Mapping[str, float] | None = None
-    columns: int = 16
-    rows: int = 32
-    shared: Shared | None = None
-    folder: Path = Path()
-
-    @property
-    def ranked(self) -> list[Trial]:
-        """The trials from best to worst."""
-        return sort_trials(self.trials, self.metric)
-
-    @property
-    def winner(self) -> Trial | None:
-        """The best trial, or None while none has a value."""
-        ranked = self.ranked
-        return ranked[0] if ranked and ranked[0].value is not None else None
 
 
 def write_report(folder: Path, comparison: Comparison) -> list[Path]:

@@ -12,7 +12,7 @@ from vitvis.errors import VitvisError
 from vitvis.sweep.settings import SweepSettings
 
 if TYPE_CHECKING:
-    from vitvis.sweep.report import Comparison
+    from vitvis.sweep.comparison import Comparison
 
 __all__ = ["COMMAND", "main", "run"]
 
