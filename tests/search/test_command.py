@@ -111,7 +111,7 @@ def test_full_disk_is_one_line_and_the_same_command_goes_on(
     import numpy as np
     from PIL import Image
 
-    from vitvis.data import parts
+    from vitvis.runs.files import HashingFile
 
     def full(*args: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -123,7 +123,7 @@ def test_full_disk_is_one_line_and_the_same_command_goes_on(
     argv = [f"data=folder:{photos}", f"out={out}", *TINY]
     with monkeypatch.context() as patch:
         if where == "checkpoint":
-            patch.setattr(parts._Writer, "_put", full)
+            patch.setattr(HashingFile, "_put", full)
         else:
             patch.setattr(np, "save", full)
         assert run_main(search.main, argv) == 2

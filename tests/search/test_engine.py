@@ -149,7 +149,7 @@ def test_killed_search_goes_on_where_it_was(
 
 KILLED = """
 import os, signal, sys
-from vitvis.data import parts
+import torch
 from vitvis.search import engine
 from vitvis.runs import RunFolder
 from tests.search.test_engine import tiny_backbone
@@ -159,7 +159,7 @@ from vitvis.search.settings import SearchSettings
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)  # no finally, no atexit: as a power cut
 
-saved, save = [], parts.torch.save
+saved, save = [], torch.save
 def half(packed, file):  # the third checkpoint breaks off in the middle of its bytes
     saved.append(1)
     if len(saved) < 3:
@@ -169,7 +169,7 @@ def half(packed, file):  # the third checkpoint breaks off in the middle of its 
     die()
 
 if sys.argv[1] == "checkpoint":
-    parts.torch.save = half
+    torch.save = half
 else:
     write = RunFolder.write_shard
     RunFolder.write_shard = lambda self, name, records: (write(self, name, records), die())

@@ -48,11 +48,14 @@ class HashingFile(io.RawIOBase):
         self._sum.update(view)
         try:
             while done < len(view):
-                done += self._file.write(view[done:]) or 0
+                done += self._put(view[done:])
         except OSError as error:
             self.error = error
             raise
         return done
+
+    def _put(self, data: memoryview) -> int:
+        return self._file.write(data) or 0
 
     def digest(self) -> str:
         """Return the SHA-256 of everything written so far, 64 hex digits."""

@@ -157,7 +157,7 @@ def _workers(settings: SearchSettings, on_gpu: bool) -> int:
 def _write_results(settings: SearchSettings, backbone: Backbone, module: ExemplarSearch, folder: RunFolder,
                    world: int, seconds: float) -> None:  # fmt: skip
     """Join what all processes have found, and write records, maps and lists."""
-    joined, skipped, source = module.joined(), module.skipped, module.source
+    joined, skipped = module.joined(), module.skipped
     if not joined.moments.count:
         first = f" (the first: {skipped[0][1]}: {skipped[0][2]})" if skipped else ""
         folder.remove(FOLDER)
@@ -165,7 +165,6 @@ def _write_results(settings: SearchSettings, backbone: Backbone, module: Exempla
         raise VitvisError(f"data={settings.data}: no image of it could be used{first}")
     records = writing.make_records(joined, module.layout, backbone.name, backbone.weights_id, settings.per_decile)
     writing.write_maps(folder, joined, module.layout)
-    flat = [record for rows in records.values() for record in rows]
     writing.write_skipped(folder, skipped)
     for number, (site, rows) in enumerate(records.items()):
         folder.write_shard(f"{number:04d}-{site}", rows)
