@@ -162,7 +162,7 @@ def test_a_killed_run_goes_on_from_the_image_it_had_reached(photos, models, tmp_
 
 def test_what_was_kept_for_other_models_is_not_taken_up(photos, models, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "KEEP_EVERY", 0.0)
-    monkeypatch.setattr(run_module.shutil, "rmtree", lambda path, ignore_errors: None)
+    monkeypatch.setattr(run_module.RunFolder, "remove", lambda folder, relative: None)
     evaluate(settings(photos, tmp_path / "run", "batch_size=1"))
     (kept,) = (tmp_path / "run/state").iterdir()
     results = evaluate(settings(photos, tmp_path / "run", "batch_size=1", "models=[beside]"))
