@@ -200,7 +200,11 @@ def test_run_that_is_killed_again_and_again_ends_with_the_same_files(
     assert not seen, "all images were in the last checkpoint"
     one, two = ({path.relative_to(run).as_posix() for path in run.rglob("*")} for run in (whole, out))
     assert one == two and "state" not in one
-    same = [name for name in one if (whole / name).is_file() and not name.startswith(("config", "manifest", ".manifest", "summary", "SHA256"))]
+    same = [
+        name
+        for name in one
+        if (whole / name).is_file() and not name.startswith(("config", "manifest", ".manifest", "summary", "SHA256"))
+    ]
     assert len(same) > 10
     for name in same:
         assert (whole / name).read_bytes() == (out / name).read_bytes(), name
