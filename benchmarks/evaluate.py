@@ -21,11 +21,12 @@ import torch
 from vitvis.config import Command
 from vitvis.data.kinds import open_source
 from vitvis.data.loader import from_bytes, make_loader
-from vitvis.data.passes import core_count, make_trainer, run_pass
+from vitvis.data.passes import make_trainer, run_pass
 from vitvis.evaluate.engine import choose_photos, load_contenders, make_plan, make_probe
 from vitvis.evaluate.module import EvaluationPass, transform_key
 from vitvis.evaluate.settings import EvaluateSettings
 from vitvis.evaluate.variants import VariantView
+from vitvis.launch.cores import count_cores
 
 ROUNDS = 3
 
@@ -38,7 +39,7 @@ def measure(settings: EvaluateSettings, options: Mapping[str, str]) -> int:
     view = VariantView(plan, {transform_key(item.backbone): item.backbone.transform() for item in contenders})
     given = {
         "batch_size": max(1, settings.batch_size // len(plan.names)),
-        "workers": core_count() - 1 if settings.workers is None else settings.workers,
+        "workers": count_cores() - 1 if settings.workers is None else settings.workers,
         "indices": photos,
     }
     batches = list(make_loader(source, view, **given))

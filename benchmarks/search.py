@@ -26,14 +26,13 @@ def measure(settings: SearchSettings, options: Mapping[str, str]) -> None:
     from vitvis.backbones import Tap, load_backbone, parse_units
     from vitvis.data.kinds import open_source
     from vitvis.data.loader import ModelView, make_loader
-    from vitvis.search.engine import _side
     from vitvis.search.layout import make_layout
     from vitvis.search.readings import SiteReader
     from vitvis.search.state import observe, start
 
     torch.set_num_threads(settings.trainer.threads or 2)
     source = open_source(settings.data, regions=settings.regions, limit=settings.limit)
-    backbone = load_backbone(settings.model, settings.weights, _side(settings.image_size))
+    backbone = load_backbone(settings.model, settings.weights, settings.image_size)
     units = parse_units(settings.units, backbone.sites, settings.seed)
     layout = make_layout(units, {unit.site: backbone.site(unit.site) for unit in units}, settings.tokens)
     state = start(layout, settings.k, sample=settings.sample, seed=settings.seed, maps=settings.maps)

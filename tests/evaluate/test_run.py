@@ -171,6 +171,18 @@ def test_what_was_kept_for_other_models_is_not_taken_up(photos, models, tmp_path
     assert evaluate(settings(photos, tmp_path / "run", "models=[over,beside]"))["rows"]
 
 
+def test_damaged_predictions_are_measured_again_and_the_list_is_written_again(photos, models, tmp_path):
+    first = evaluate(settings(photos, tmp_path / "run", "models=[over,beside]"))
+    listed, path = (tmp_path / "run/skipped.csv").read_bytes(), tmp_path / "run/predictions/over.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "run/skipped.csv").write_text("")  # a backbone that is served twice counts twice
+    again = evaluate(settings(photos, tmp_path / "run", "models=[over,beside]"))
+    assert (models["over"], models["beside"]) == (1 + 2, 1) and again["rows"] == first["rows"]
+    assert again["about"] == first["about"] and path.read_bytes() == whole
+    assert (tmp_path / "run/skipped.csv").read_bytes() == listed
+
+
 def test_other_settings_do_not_go_into_the_same_folder(photos, models, tmp_path):
     evaluate(settings(photos, tmp_path / "run"))
     with pytest.raises(VitvisError, match="holds another run"):
@@ -259,8 +271,10 @@ def test_pictures_travel_as_bytes_without_loss(shared_dir):
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [("variants=[]", "at least one of full"), ("fill=[]", "at least one fill"), ("box_sizes=[0.1]", "give two shares"),
-     (["probe=lowpass", "radii=[]"], "at least one cut-off"), ("models=[]", "names no model")],
+    [("variants=[]", "takes at least 1"), ("fill=[]", "takes at least 1"), ("box_sizes=[0.1]", "takes 2"),
+     (["probe=lowpass", "radii=[]"], "takes at least 1"), ("models=[]", "takes at least 1"),
+     (["probe=lowpass", "radii=[inf]"], "has to be a finite number"), ("models=[over,over]", "stands twice"),
+     ("bootstrap=1000000000", "has to be at most"), ("regions=boxes:x", "auto, none, polygons:FOLDER")],
 )  # fmt: skip
 def test_settings_that_can_not_be_followed_fail_before_anything_is_written(photos, models, tmp_path, wrong, message):
     with pytest.raises(VitvisError, match=message):

@@ -152,3 +152,10 @@ def test_missing_images_widen_the_interval_of_a_class_and_means_over_tokens_have
     spread = {row["model"]: row.get("top1_high", np.nan) - row.get("top1_low", np.nan) for row in class_rows(table, [])}
     assert spread["b"] == pytest.approx(2 * spread["a"], rel=0.15)  # a quarter of the images: twice as wide
     assert np.isnan(spread["c"])
+
+
+def test_draws_are_the_same_however_many_fit_into_memory(monkeypatch):
+    values = np.random.default_rng(0).normal(size=(30, 3))
+    whole = resampled_means(values, samples=50, seed=4)
+    monkeypatch.setattr("vitvis.evaluate.bootstrap._CELLS", 100)
+    assert np.array_equal(resampled_means(values, samples=50, seed=4), whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -282,6 +283,35 @@ def test_finished_search_is_not_repeated_and_another_one_is_refused(photos: Path
     assert (reference / "summary.json").stat().st_mtime_ns == before
     with pytest.raises(VitvisError, match="holds another run"):
         engine.search(_settings(photos, reference, "k=6"))
+
+
+@pytest.mark.parametrize(
+    "name", ["records/0000-blocks.0.mlp.parquet", "maps/blocks.2.mlp.npy", "skipped.csv", "images.parquet"]
+)
+def test_what_is_damaged_is_made_again(photos: Path, reference: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(reference, out)
+    whole = (out / name).read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    (out / name).write_bytes(damaged)
+    engine.search(_settings(photos, out, "batch_size=64"))
+    assert (out / name).read_bytes() == whole
+
+
+def test_damaged_pictures_are_drawn_again_and_nothing_else_is_done(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _settings(photos, tmp_path / "out", "units=blocks.2.mlp:0-3", "thumbs=strongest", "strips=all")
+    out = engine.search(settings)
+    run = read_search(out)
+    thumb, strip = run.thumb(run.records[0]["strongest_index"][0]), out / "strips/blocks.2.mlp/2.png"
+    whole = thumb.read_bytes(), strip.read_bytes()
+    thumb.write_bytes(whole[0][:100])
+    strip.unlink()
+    monkeypatch.setattr(ExemplarSearch, "look", lambda self, batch: pytest.fail("searched again"))
+    engine.search(settings)
+    assert (thumb.read_bytes(), strip.read_bytes()) == whole
 
 
 def test_views_show_every_unit_that_was_asked_for(photos: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .discover import Sites, find_sites
 from .gradients import guard_norms
 from .site import Site
+from .transform import EvalTransform
 
 if TYPE_CHECKING:
     from .language import Language
@@ -86,19 +87,9 @@ class Backbone(nn.Module):
         """The model's own evaluation transform, without the normalisation.
 
         Returns:
-            A function from a picture to float32 `[3, H, W]` in [0, 1].
+            From a picture to float32 `[3, H, W]` in [0, 1]; pickles.
         """
-        from timm.data import create_transform
-
-        settings = {"crop_pct": 0.875, "crop_mode": "center", "interpolation": "bicubic", **self.eval_settings}
-        inner = create_transform(
-            input_size=(3, *self.image_size), is_training=False, mean=(0.0,) * 3, std=(1.0,) * 3, **settings
-        )
-
-        def apply(image: Image.Image) -> Tensor:
-            return inner(image.convert("RGB")).clamp(0, 1)
-
-        return apply
+        return EvalTransform(self.image_size, self.eval_settings)
 
     @cached_property
     def sites(self) -> Sites:

@@ -14,6 +14,8 @@ __all__ = ["interval", "resampled_means"]
 
 #: Stands for a measurement that an image lacks: NaN would make every row distinct.
 _ABSENT = -np.inf
+#: Numbers drawn at a time, 8 bytes each: memory does not grow with draws times images.
+_CELLS = 2**22
 
 
 def resampled_means(hits: np.ndarray, *, samples: int = 2000, seed: int = 0) -> np.ndarray:
@@ -31,10 +33,16 @@ def resampled_means(hits: np.ndarray, *, samples: int = 2000, seed: int = 0) -> 
     if count == 0:
         return np.full((samples, hits.shape[1]), np.nan)
     patterns, repeats = _patterns(np.where(np.isnan(hits), _ABSENT, hits))
-    drawn = np.random.default_rng(seed).multinomial(count, repeats / count, size=samples).astype(float)
     present = patterns != _ABSENT
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (drawn @ np.where(present, patterns, 0.0)) / (drawn @ present.astype(float))
+    values, weights = np.where(present, patterns, 0.0), present.astype(float)
+    generator = np.random.default_rng(seed)
+    means = np.empty((samples, hits.shape[1]))
+    rows = max(1, _CELLS // len(patterns))
+    for first in range(0, samples, rows):
+        drawn = generator.multinomial(count, repeats / count, size=min(rows, samples - first)).astype(float)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means[first : first + len(drawn)] = (drawn @ values) / (drawn @ weights)
+    return means
 
 
 def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:

@@ -23,12 +23,12 @@ from vitvis.evaluate.module import Contender, EvaluationPass, transform_key
 from vitvis.evaluate.predictions import Predictions, decode_predictions, encode_predictions, predictions_path
 from vitvis.evaluate.probes import LowpassProbe, MasksProbe, Probe, TokensProbe
 from vitvis.evaluate.probes.tokens import token_grid
-from vitvis.evaluate.report import clean, to_csv, to_markdown
+from vitvis.evaluate.report import clean, to_markdown
 from vitvis.evaluate.results import make_charts, make_results
 from vitvis.evaluate.settings import EvaluateSettings
 from vitvis.evaluate.variants import VariantPlan
 from vitvis.launch.cores import count_cores
-from vitvis.runs import RunFolder, digest
+from vitvis.runs import RunFolder, digest, to_csv
 
 __all__ = ["evaluate"]
 
@@ -66,7 +66,8 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
         prints = {contender.name: {**identity, **fingerprint(contender, settings)} for contender in contenders}
         known: dict[str, Predictions] = {}
         for contender in contenders:
-            found = decode_predictions(folder.path / predictions_path(contender.name), prints[contender.name])
+            path = predictions_path(contender.name)
+            found = decode_predictions(folder.path / path, prints[contender.name]) if folder.is_whole(path) else None
             if found is not None:
                 known[contender.name] = found
         missing = [contender for contender in contenders if contender.name not in known]
@@ -75,7 +76,9 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
         if not primary:
             return None
         predictions = {contender.name: known[contender.name] for contender in contenders}
-        results = make_results(settings, source, contenders, predictions, plan, folder)
+        skipped = predictions[contenders[0].name].skipped
+        folder.write_text("skipped.csv", to_csv(skipped, ("image", "reason")))
+        results = make_results(settings, source, contenders, predictions, plan)
         results["out"] = str(folder.path)
         write_results(folder, settings, results)
         return results
@@ -215,17 +218,17 @@ def measure(
     run_pass(trainer, module)
     if not trainer.is_global_zero:
         return {}
-    made = {}
-    for contender, (rows, positions) in zip(contenders, module.joined(), strict=True):
+    made, tables = {}, module.joined()
+    skipped = [*sorted(source.faults.items()), *((index, reason) for index, _, reason in module.skipped)]
+    listed = [(source.key(index), reason) for index, reason in skipped]
+    counts = dict(source.counts + module.counts)
+    for contender, (rows, positions) in zip(contenders, tables, strict=True):
         grid = token_grid(contender.backbone) if settings.probe == "tokens" else (0, 0)
         made[contender.name] = Predictions.from_rows(rows, positions, probe.names(contender.backbone), grid)
+        made[contender.name].skipped, made[contender.name].counts = listed, counts
     if not any(len(item.entry) for item in made.values()):
-        reason = module.skipped[0][2] if module.skipped else "no images"
+        reason = listed[0][1] if listed else "no images"
         raise VitvisError(f"{source.spec}: none of {len(photos)} images could be used (first: {reason})")
-    listed = [(source.key(index), reason) for index, reason in sorted(source.faults.items())]
-    skipped = listed + [(key, reason) for _, key, reason in module.skipped]
-    folder.write_text("skipped.csv", to_csv(skipped, ("image", "reason")))
-    folder.write_json("counts.json", dict(source.counts + module.counts))
     for name, item in made.items():
         folder.write_bytes(predictions_path(name), encode_predictions(item, source, prints[name]))
     folder.remove(PARTS)
@@ -234,8 +237,8 @@ def measure(
 
 def write_results(folder: RunFolder, settings: EvaluateSettings, results: dict[str, Any]) -> None:
     """Write tables and chart, each atomically, the JSON last."""
-    folder.write_text("results.csv", to_csv(results["rows"]))
-    folder.write_text("per_class.csv", to_csv(results["per_class"]))
+    folder.write_text("results.csv", to_csv(results["rows"], digits=_six))
+    folder.write_text("per_class.csv", to_csv(results["per_class"], digits=_six))
     folder.write_text("results.md", to_markdown(results))
     folder.write_bytes("results.png", make_charts(settings, results))
     folder.write_json("results.json", clean(results))
@@ -243,3 +246,7 @@ def write_results(folder: RunFolder, settings: EvaluateSettings, results: dict[s
         from vitvis.evaluate.wandb import log_results
 
         log_results(settings, folder.path, results)
+
+
+def _six(value: float) -> float:
+    return round(value, 6)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vitvis.data.source import Source
+from vitvis.runs import to_parquet
 
 __all__ = ["Predictions", "decode_predictions", "encode_predictions", "predictions_path"]
 
@@ -29,6 +29,8 @@ class Predictions:
         top1, top5, share: float64 `[rows]`: hits (0, 1, or a mean over positions), the object's share of the area.
         positions: float32 `[images, 1 + 2T]`: entry, top-1 and top-5 of each token; no columns unless probe=tokens.
         grid: Rows and columns of the tokens; `(0, 0)` where there are none.
+        skipped: Key and reason of photos that could not be measured.
+        counts: What was met in the data, such as `degenerate boxes`.
     """
 
     variants: list[str]
@@ -41,6 +43,8 @@ class Predictions:
     share: np.ndarray
     positions: np.ndarray
     grid: tuple[int, int] = (0, 0)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_rows(
@@ -80,22 +84,22 @@ def encode_predictions(predictions: Predictions, source: Source, fingerprint: di
         "fingerprint": json.dumps(fingerprint, sort_keys=True),
         "variants": json.dumps(predictions.variants),
         "grid": json.dumps(predictions.grid),
+        "skipped": json.dumps(predictions.skipped),
+        "counts": json.dumps(predictions.counts),
         "positions_shape": json.dumps(predictions.positions.shape),
     }
     binary = {"positions": np.ascontiguousarray(predictions.positions, dtype="<f4").tobytes()}
-    table = pa.table(columns).replace_schema_metadata({**metadata, **binary})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
+    return to_parquet(pa.table(columns).replace_schema_metadata({**metadata, **binary}))
 
 
 def decode_predictions(path: Path, fingerprint: dict[str, Any]) -> Predictions | None:
-    """Read predictions back, or None where there are none, or they depend on something that is different now."""
-    if not path.is_file():
+    """Read predictions back; None where there are none, or they are damaged, or of something that is different now."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException):
         return None
-    table = pq.read_table(path)
     metadata = table.schema.metadata or {}
-    if metadata.get(b"fingerprint", b"").decode() != json.dumps(fingerprint, sort_keys=True):
+    if metadata.get(b"fingerprint", b"").decode(errors="replace") != json.dumps(fingerprint, sort_keys=True):
         return None
     variants = json.loads(metadata[b"variants"])
     number = {name: index for index, name in enumerate(variants)}
@@ -113,4 +117,6 @@ def decode_predictions(path: Path, fingerprint: dict[str, Any]) -> Predictions |
         column["share"],
         np.frombuffer(metadata[b"positions"], dtype="<f4").reshape(shape),
         (rows, columns),
+        [(key, reason) for key, reason in json.loads(metadata[b"skipped"])],
+        json.loads(metadata[b"counts"]),
     )

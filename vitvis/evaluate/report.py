@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["clean", "to_csv", "to_markdown", "to_terminal"]
+__all__ = ["clean", "to_markdown", "to_terminal"]
 
 Row = dict[str, Any]
 _LABELS = {
@@ -107,18 +105,6 @@ def _about(results: dict[str, Any]) -> list[str]:
     lines += [f"- {item['name']}: weights `{item['weights_id']}`, {item['rows']}x{item['columns']} px" for item in
               about["models"]]  # fmt: skip
     return lines
-
-
-def to_csv(rows: Sequence[Row] | Sequence[Sequence[Any]], columns: Sequence[str] | None = None) -> str:
-    """Return rows as CSV: mappings, a column for every key that any has, or sequences in the order of `columns`."""
-    if columns is None:
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        rows = [[row.get(key) for key in columns] for row in rows if isinstance(row, dict)]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([round(value, 6) if isinstance(value, float) else value for value in row] for row in rows)
-    return buffer.getvalue()
 
 
 def to_terminal(results: dict[str, Any]) -> list[Table]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +16,6 @@ from vitvis.evaluate.probes.tokens import NATURAL, SINGLE
 from vitvis.evaluate.settings import EvaluateSettings
 from vitvis.evaluate.statistics import accuracy_rows, box_size_rows, class_rows, difference_rows, gap_rows
 from vitvis.evaluate.variants import VariantPlan
-from vitvis.runs import RunFolder
 
 __all__ = ["make_charts", "make_results"]
 
@@ -31,7 +28,6 @@ def make_results(
     contenders: Sequence[Contender],
     predictions: dict[str, Predictions],
     plan: VariantPlan,
-    folder: RunFolder,
 ) -> dict[str, Any]:
     """Return what `results.json` holds: rows, differences, per_class, by_box_size, probes, and what it is about."""
     best = {}
@@ -42,7 +38,7 @@ def make_results(
     draws: dict[str, Any] = dict(samples=settings.bootstrap, seed=settings.seed)
     rows = accuracy_rows(table, **draws)
     results: dict[str, Any] = {
-        "about": _about(settings, source, contenders, predictions, plan, folder),
+        "about": _about(settings, source, contenders, predictions, plan),
         "rows": rows,
         "differences": difference_rows(table, **draws),
         "bg_gap": gap_rows(table, **draws),
@@ -95,6 +91,8 @@ def with_best_token(item: Predictions) -> tuple[Predictions, int]:
         join(item.share, item.share[single]),
         item.positions,
         item.grid,
+        item.skipped,
+        item.counts,
     )
     return joined, position
 
@@ -122,18 +120,16 @@ def _about(
     contenders: Sequence[Contender],
     predictions: dict[str, Predictions],
     plan: VariantPlan,
-    folder: RunFolder,
 ) -> dict[str, Any]:
-    skipped, counts = folder.path / "skipped.csv", folder.path / "counts.json"
-    listed = list(csv.reader(skipped.open(newline=""))) if skipped.is_file() else []
+    first = predictions[contenders[0].name]
     return {
         "data": settings.data,
         "split": source.split or settings.split,
         "probe": settings.probe,
         "images": max(len(np.unique(item.entry)) for item in predictions.values()),
         "classes": len(source.classes.names),
-        "skipped": max(0, len(listed) - 1),
-        "counts": json.loads(counts.read_text()) if counts.is_file() else dict(source.counts),
+        "skipped": len(first.skipped),
+        "counts": first.counts,
         "fills": list(plan.fills),
         "mean_colour": list(plan.mean) if "mean" in plan.fills else None,
         "box_sizes": list(settings.box_sizes),

@@ -137,8 +137,7 @@ def class_rows(table: HitTable, names: Sequence[str], *, samples: int = 2000, se
                 mean = np.divide(total, count, out=np.full(len(classes), np.nan), where=count > 0)
                 whole = np.isin(values[known], (0, 1)).all()
                 rate = np.nan_to_num(mean).clip(0, 1)
-                drawn = np.random.default_rng(seed).binomial(count, rate, (samples, len(classes)))
-                low, high = np.percentile(drawn / np.maximum(count, 1), [2.5, 97.5], axis=0)
+                low, high = _class_bounds(count, rate, samples, seed)
                 for index, (label, row) in enumerate(zip(classes, made, strict=True)):
                     row |= {"class": int(label), "name": names[label] if label < len(names) else str(label)}
                     row |= {"n": int(count[index]), metric: 100 * float(mean[index])}
@@ -146,6 +145,17 @@ def class_rows(table: HitTable, names: Sequence[str], *, samples: int = 2000, se
                         row |= {f"{metric}_low": 100 * float(low[index]), f"{metric}_high": 100 * float(high[index])}
             rows += [row for row in made if row["n"]]
     return rows
+
+
+def _class_bounds(count: np.ndarray, rate: np.ndarray, samples: int, seed: int) -> np.ndarray:
+    """Return the lower and upper ends `[2, classes]` of the intervals of shares; as many classes at a time as fit."""
+    generator, step = np.random.default_rng(seed), max(1, 2**22 // samples)
+    bounds = []
+    for first in range(0, len(count), step):
+        part = slice(first, first + step)
+        drawn = generator.binomial(count[part], rate[part], (samples, len(count[part])))
+        bounds.append(np.percentile(drawn / np.maximum(count[part], 1), [2.5, 97.5], axis=0))
+    return np.concatenate(bounds, axis=1) if bounds else np.empty((2, 0))
 
 
 def _base(table: HitTable, model: str) -> str | None:

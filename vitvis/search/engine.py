@@ -49,7 +49,7 @@ def search(settings: SearchSettings) -> Path:
                          label_file=settings.label_file, limit=settings.limit)  # fmt: skip
     if settings.trainer.threads:
         torch.set_num_threads(settings.trainer.threads)
-    backbone = load_backbone(settings.model, settings.weights, _side(settings.image_size))
+    backbone = load_backbone(settings.model, settings.weights, settings.image_size)
     units = parse_units(settings.units, backbone.sites, settings.seed)
     layout = make_layout(units, {unit.site: backbone.site(unit.site) for unit in units}, settings.tokens)
     _check_tokens(layout)
@@ -114,15 +114,6 @@ def _identity(
     unique = recipe_hash(recipe | {"backbone": backbone.weights_id})
     out = Path(settings.out) if settings.out else Path("out") / f"search-{model}-{unique}"
     return {"backbone": described, "recipe": recipe, "recipe_hash": name}, out
-
-
-def _side(value: Any) -> Any:
-    """Read `image_size`, which the command line leaves as text."""
-    if isinstance(value, str):
-        if not value.isdigit():
-            raise VitvisError(f"image_size={value}: has to be a number of pixels, or ROWSxCOLUMNS")
-        return int(value)
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _pass(settings: SearchSettings, backbone: Backbone, layout: Layout, source: Source, out: Path,
