@@ -1,3 +1,5 @@
+from .answers import score_answers as score_answers
+from .blind import write_blind as write_blind
 from .engine import judge_runs as judge_runs
 from .eye import Eye as Eye
 from .eye import load_eye as load_eye

@@ -98,7 +98,7 @@ def judge_runs(settings: JudgeSettings) -> list[Judgement]:
     for plan in plans:
         for eye in eyes:
             done.append(_judge_one(plan, eye, settings))
-    for folder in {plan.work for plan in plans} | {job.path.parent for job in jobs}:
+    for folder in {plan.case.path / WORK for plan in plans} | {job.path.parent for job in jobs}:
         shutil.rmtree(folder, ignore_errors=True)
     return done
 

@@ -27,13 +27,32 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[Judgement]:
     Raises:
         VitvisError: settings that can't be followed, or a judge that would judge its own pictures.
     """
-    asked = ready(merge(JudgeSettings, cfg, settings))
+    asked = _with_runs(ready(merge(JudgeSettings, cfg, settings)))
     from vitvis.judge.engine import judge_runs
 
     return judge_runs(asked)
 
 
+def _with_runs(settings: JudgeSettings) -> JudgeSettings:
+    """Return settings that say whose pictures are judged."""
+    if not settings.run:
+        raise VitvisError(
+            "run= says whose pictures are judged; give folders of vitvis.fit: run=out/A or run=[out/A,out/B]"
+        )
+    return settings
+
+
 def _act(settings: JudgeSettings, options: Mapping[str, str]) -> None:
+    if settings.answers:
+        from vitvis.judge.answers import answers_table
+
+        print(answers_table(settings.answers))
+        return
+    if settings.blind is not None:
+        from vitvis.judge.blind import write_blind
+
+        print(write_blind(_with_runs(settings)))
+        return
     done = run(settings)
     if done:
         from vitvis.judge.report import table
@@ -53,6 +72,8 @@ COMMAND = Command(
     examples=(
         "python -m vitvis.judge run=out/RUN judge=vitvis_resnet search=out/SEARCH",
         "python -m vitvis.judge 'run=[out/A,out/B]' judge=resnet50 data=imagefolder:VAL",
+        "python -m vitvis.judge blind=out/blind 'run=[out/A,out/B]' search=out/SEARCH    # a page for a person's eye",
+        "python -m vitvis.judge answers=answers-1a2b3c4d.json",
         "python -m vitvis.judge out/A out/B 'judge=[resnet50,convnext_tiny]' search=out/SEARCH",
     ),
     words="run",
