@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from vitvis.config.core import to_container
 from vitvis.fit.execution import execute, make_trainer, open_folder
 from vitvis.fit.finishing import finish
 from vitvis.fit.plan import Plan, make_plan
+from vitvis.fit.results import Verdicts
 from vitvis.fit.settings import FitSettings
 from vitvis.launch.isolation import own_world
 from vitvis.launch.loggers import build_loggers, close_loggers, log_images, log_summary
@@ -45,18 +46,24 @@ class Fit:
     sheet: Path | None = None
 
 
-def run_fit(settings: FitSettings, callbacks: Sequence[Callback] = ()) -> Fit:
+def run_fit(
+    settings: FitSettings,
+    callbacks: Sequence[Callback] = (),
+    verdicts: Callable[[Plan], Verdicts] | None = None,
+) -> Fit:
     """Make the images that `settings` ask for, except those that the run folder holds already.
 
     Args:
         settings: Everything about the run.
         callbacks: More of Lightning's callbacks, called after vitvis's own.
+        verdicts: Makes, from the plan, what judges the pictures of each chunk.
 
     Raises:
         VitvisError: settings that can't be followed; nothing is written then.
     """
     with own_world(settings.trainer.threads):
         plan = make_plan(settings)
+        judge = verdicts(plan) if verdicts is not None else None
         trainer = make_trainer(plan)
         done = Fit(plan, plan.path, trainer.is_global_zero)
         with open_folder(plan, primary=done.primary) as folder:
@@ -66,7 +73,7 @@ def run_fit(settings: FitSettings, callbacks: Sequence[Callback] = ()) -> Fit:
                     logging.getLogger("vitvis").warning(warning)
                 loggers = build_loggers(settings.logger, plan.path, to_container(settings))
             try:
-                done.made = execute(plan, folder, trainer, loggers=loggers, callbacks=callbacks)
+                done.made = execute(plan, folder, trainer, loggers=loggers, callbacks=callbacks, verdicts=judge)
                 if done.primary:
                     finished = finish(folder)
                     done.summary, done.sheet, done.records = finished.summary, finished.sheet, finished.records

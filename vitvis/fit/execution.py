@@ -15,7 +15,7 @@ from vitvis.fit.checkpoints import Checkpoints, KeepCheckpoints
 from vitvis.fit.datamodule import UnitDataModule
 from vitvis.fit.plan import Plan
 from vitvis.fit.progress import FitProgress
-from vitvis.fit.results import Results
+from vitvis.fit.results import Results, Verdicts
 from vitvis.fit.strips import ImagesOverTime
 from vitvis.launch.ranks import IndependentStrategy
 from vitvis.runs import RunFolder
@@ -83,6 +83,7 @@ def execute(
     *,
     loggers: Sequence[Logger] = (),
     callbacks: Sequence[Callback] = (),
+    verdicts: Verdicts | None = None,
 ) -> int:
     """Make the images of a plan that the folder does not hold, and wait for the other ranks.
 
@@ -92,13 +93,14 @@ def execute(
         trainer: From `make_trainer`.
         loggers: Where curves go beside the folder; only on rank 0.
         callbacks: More of Lightning's, called after vitvis's own.
+        verdicts: Judges the pictures of a chunk.
 
     Returns:
         How many images this process made.
     """
     trainer = trainer or make_trainer(plan)
     settings, checkpoints = plan.settings, Checkpoints(folder)
-    results = Results(folder, plan, checkpoints)
+    results = Results(folder, plan, checkpoints, verdicts)
     own: list[Any] = [
         ImagesOverTime(folder, units=settings.logger.images, steps=settings.steps, strips=settings.strips),
         results,

@@ -14,7 +14,7 @@ from vitvis.draw.sheet import draw_sheets, rows_of_records
 from vitvis.fit.results import CURVES
 from vitvis.runs import RunFolder, read_csv, save_png, to_csv
 from vitvis.runs.records import read_shards
-from vitvis.runs.summary import RunningSummary, summarize
+from vitvis.runs.summary import RunningSummary, judged, summarize
 
 __all__ = ["Finished", "finish"]
 
@@ -44,7 +44,7 @@ def finish(folder: RunFolder) -> Finished:
     shards = read_shards(folder.path)
     records = [record for found in shards.values() for record in found]
     _join_curves(folder, shards)
-    summary = summarize(records)
+    summary = summarize(records) | judged(folder.path)
     folder.write_json("summary.json", summary)
     pages = draw_sheets(rows_of_records(records, folder.path), title=_title(folder), subtitle=_subtitle(folder))
     text = {"vitvis": __version__, "recipe": str(folder.manifest["recipe_hash"])}

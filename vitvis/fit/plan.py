@@ -104,7 +104,7 @@ class Plan:
     def text(self, address: str, seed: int) -> dict[str, str]:
         """Return the text chunks of one PNG; `settings` alone is enough to make it again."""
         settings = to_container(self.settings) | {"units": [address], "seeds": [seed], "out": None, "recipe": None}
-        settings |= {"trainer": {"precision": self.precision}, "logger": {}}  # not how many did it
+        settings |= {"trainer": {"precision": self.precision}, "logger": {}, "judge": {}}  # not how many did it
         return {
             "unit": address,
             "backbone": self.backbone.name,

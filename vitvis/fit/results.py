@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from vitvis.fit.module import ActivationMaximization
     from vitvis.fit.plan import Plan
 
-__all__ = ["CURVES", "Results"]
+__all__ = ["CURVES", "Results", "Verdicts"]
+
+#: Takes records, as far as they are known, and their images `[N, 3, H, W]`; returns more columns of each record.
+Verdicts = Callable[[Sequence[Mapping[str, Any]], torch.Tensor], Sequence[dict[str, Any]]]
 
 #: Folder of the curves of chunks, until they are joined.
 CURVES = "metrics"
@@ -37,12 +41,16 @@ class Results(Callback):
         folder: The run folder.
         plan: Of the run.
         checkpoints: Of the run folder; a chunk that is written needs its own no more.
+        verdicts: Judges the pictures of a chunk; its columns become part of the records.
     """
 
-    def __init__(self, folder: RunFolder, plan: Plan, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self, folder: RunFolder, plan: Plan, checkpoints: Checkpoints, verdicts: Verdicts | None = None
+    ) -> None:
         self.folder = folder
         self.plan = plan
         self.checkpoints = checkpoints
+        self.verdicts = verdicts
         self.made = 0
         logger = plan.settings.logger
         self._every = 0 if logger.kind == ["none"] else logger.every
@@ -96,6 +104,10 @@ class Results(Callback):
             common | _target(chunk, unit, seed) | measure | {"image": image_path(unit, seed)} | shared
             for unit, seed, measure in zip(chunk.units, chunk.seeds, measures, strict=True)
         ]
+        if self.verdicts is not None:
+            shown = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255  # what the PNG will hold
+            found = self.verdicts(records, shown)
+            records = [record | verdict for record, verdict in zip(records, found, strict=True)]
         self.made += len(chunk)
         summary = {f"summary/{name}": value for name, value in self._summary.add(records).values().items()}
         for logger in trainer.loggers:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vitvis.config import Command, Layer, Option, merge, ready
 from vitvis.fit.settings import FitSettings
+
+if TYPE_CHECKING:
+    from vitvis.fit.engine import Fit
 
 __all__ = ["COMMAND", "main", "run"]
 
@@ -26,14 +29,22 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[dict[str, Any]]:
     Raises:
         VitvisError: settings that can't be followed.
     """
+    return _run(ready(merge(FitSettings, cfg, settings))).records
+
+
+def _run(settings: FitSettings) -> Fit:
     from vitvis.fit.engine import run_fit
 
-    return run_fit(ready(merge(FitSettings, cfg, settings))).records
+    verdicts = None
+    if settings.judge.model is not None or settings.judge.search is not None:
+        from vitvis.judge.live import verdicts_of
+
+        verdicts = verdicts_of(settings)
+    return run_fit(settings, verdicts=verdicts)
 
 
 def _act(settings: FitSettings, options: Mapping[str, str]) -> None:
     began = time.perf_counter()
-    from vitvis.fit.engine import run_fit
     from vitvis.fit.report import compare, report
 
     if "--dry-run" in options:
@@ -43,7 +54,7 @@ def _act(settings: FitSettings, options: Mapping[str, str]) -> None:
         plan = make_plan(settings)
         print(estimate(plan, setup=time.perf_counter() - began).text())
         return
-    done = run_fit(settings)
+    done = _run(settings)
     if not done.primary:
         return
     if "--from-png" in options:

@@ -22,6 +22,7 @@ __all__ = [
     "ColorSettings",
     "FitSettings",
     "ImageSettings",
+    "JudgingSettings",
     "NoiseSettings",
     "ObjectiveSettings",
     "OptimSettings",
@@ -171,6 +172,20 @@ class OptimSettings:
 
 
 @dataclass
+class JudgingSettings:
+    """Who judges the pictures as they are made (`vitvis.judge`); decides no picture."""
+
+    model: str | None = setting(None)
+    """Another model that judges each picture, so that records carry its verdict and sweeps can maximise judge; null:
+    nobody."""
+    weights: str = setting("hub", path="weights")
+    """Of the judge: hub (bundled or downloaded) or a file."""
+    search: str | None = setting(None, path="folder")
+    """Run folder of vitvis.search of the model: photos for the choice test; without it, class units alone are
+    judged."""
+
+
+@dataclass
 class FitSettings:
     """Optimise images for units of a backbone."""
 
@@ -207,6 +222,8 @@ class FitSettings:
     """Where the work is done."""
     logger: LoggerSettings = setting(LoggerSettings)
     """Where curves and sheets go, beside the run folder."""
+    judge: JudgingSettings = setting(JudgingSettings)
+    """Who judges the pictures as they are made."""
     strips: int = setting(0, minimum=0, maximum=1000)
     """Moments of each image to keep as a strip in progress/; 0: none."""
     out: str | None = setting(None, path="out")

@@ -12,8 +12,9 @@ from vitvis.judge.case import Case
 from vitvis.judge.summary import by_site, with_intervals
 from vitvis.runs import Ledger, write_file
 from vitvis.runs.records import encode_records
+from vitvis.runs.summary import judged
 
-__all__ = ["FOLDER", "Judgement", "summary_keys", "write_judgement"]
+__all__ = ["FOLDER", "Judgement", "write_judgement"]
 
 FOLDER = "judge"
 _COPIED = ("backbone", "weights_id", "site", "kind", "depth", "unit", "address", "sign", "direction", "seed", "recipe",
@@ -61,25 +62,6 @@ def write_judgement(case: Case, name: str, rows: Sequence[Mapping[str, Any]], ab
     return done
 
 
-def summary_keys(folder: Path) -> dict[str, float]:
-    """Return what the judgements of a run add to its `summary.json`.
-
-    `judge/NAME/MEASURE` for each judge, and `judge`, the mean of the judges' numbers.
-    """
-    keys: dict[str, float] = {}
-    scores = []
-    for path in sorted((folder / FOLDER).glob("*.json")):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        keys |= {f"judge/{path.stem}/{name}": value[0] for name, value in told["measures"].items()}
-        if told.get("kid"):
-            keys[f"judge/{path.stem}/kid"] = told["kid"]["mean"]
-        if "judge" in told["measures"]:
-            scores.append(told["measures"]["judge"][0])
-    if scores:
-        keys["judge"] = sum(scores) / len(scores)
-    return keys
-
-
 def _write_summary(folder: Path) -> None:
     """Put the judgements into the run's own summary beside what fit wrote."""
     path = folder / "summary.json"
@@ -88,4 +70,4 @@ def _write_summary(folder: Path) -> None:
     except (OSError, ValueError):
         summary = {}
     kept = {key: value for key, value in summary.items() if key != "judge" and not key.startswith("judge/")}
-    write_file(folder, path.name, (json.dumps(kept | summary_keys(folder), indent=2) + "\n").encode())
+    write_file(folder, path.name, (json.dumps(kept | judged(folder), indent=2) + "\n").encode())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vitvis.config import Command, Layer, merge, ready
+from vitvis.errors import VitvisError
 from vitvis.judge.settings import JudgeSettings
 
 if TYPE_CHECKING:

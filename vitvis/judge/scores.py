@@ -43,13 +43,16 @@ class Photos:
     search: SearchRun
 
 
-def choice_columns(records: Sequence[Record], pictures: Floats, noise: Floats, photos: Photos, seed: int = 0) -> Rows:
+def choice_columns(
+    records: Sequence[Record], pictures: Floats, noise: Floats | None, photos: Photos, seed: int = 0
+) -> Rows:
     """Return the columns of the choice test, a row a picture.
 
     Args:
         records: Fit records.
         pictures: Their directions, `[P, D]`.
-        noise: Directions of images of noise, `[M, D]`.
+        noise: Directions of images of noise, `[M, D]`; None leaves the lines above and below out, and the columns are
+            those of the picture alone.
         photos: Photos of the search.
         seed: Of the draw of other units' pictures.
     """
@@ -72,8 +75,11 @@ def choice_columns(records: Sequence[Record], pictures: Floats, noise: Floats, p
             if not pairs.usable:
                 continue
             basis = shared.basis(pairs_of.get(found["address"]), photos.directions)
-            others = _others(records, places, place, seed)
             near, own = _localise(pairs, photos.directions, basis)
+            if noise is None:
+                rows[place] = _own_columns(choose(own, near, without(pictures[place], basis)))
+                continue
+            others = _others(records, places, place, seed)
             seen = without(pictures[[place, *others]], basis)
             rows[place] = _columns(
                 choose(own, near, seen[0]), choose_by_photos(own, near),
@@ -102,12 +108,17 @@ def _others(records: Sequence[Record], places: Sequence[int], place: int, seed: 
 
 
 def _columns(own: Choice, photos: Choice, others: Sequence[Choice], noise: Sequence[Choice]) -> dict[str, Any]:
-    return {
-        "choice": _number(own.share), "choice_easy": _number(own.easy), "choice_hard": _number(own.hard),
-        "choice_by_decile": [_number(value) for value in own.by_decile],
+    return _own_columns(own) | {
         "choice_photos": _number(photos.share),
         "choice_other": _number(_mean([choice.share for choice in others])),
         "choice_noise": _number(_mean([choice.share for choice in noise])),
+    }  # fmt: skip
+
+
+def _own_columns(own: Choice) -> dict[str, Any]:
+    return {
+        "choice": _number(own.share), "choice_easy": _number(own.easy), "choice_hard": _number(own.hard),
+        "choice_by_decile": [_number(value) for value in own.by_decile],
     }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ A product, since each is necessary: a sharp picture of nothing and a selective p
 
 from __future__ import annotations
 
+import json
 import math
 from bisect import insort
 from collections import Counter
@@ -32,12 +33,15 @@ __all__ = [
     "clearness",
     "contrast",
     "dataset_best",
+    "judged",
     "selectivity",
     "strength",
     "summarize",
     "unit_score",
 ]
 
+#: What a judge has said (`vitvis.judge`), over all pictures: one that is dead has `judge` 0.
+_JUDGED = ("judge", "judge_choice", "judge_top1", "judge_top5", "judge_probability")
 #: Parts of a summary that are means over units, in their order.
 _MEANS = ("strength", "selectivity", "clearness", "contrast", "activation", "activation_peak", "hf_share", "tv")
 #: Photos have up to this share of their energy above half of Nyquist, at any size: of COCO's photos 95 % have less
@@ -135,6 +139,9 @@ class RunningSummary:
             self._count("score", unit_score(record, best))
             if _is_finite(record.get("seconds")):
                 self._seconds += record["seconds"]
+            for name in _JUDGED:
+                if _is_finite(record.get(name)):
+                    self._count(name, record[name])
             if record.get("status") == "ok":
                 for name, value in _parts(record, best).items():
                     if name in self._sorted:
@@ -157,7 +164,7 @@ class RunningSummary:
             "units": units,
             "dead_share": self._status["dead"] / max(1, units),
             "failed_share": self._status["failed"] / max(1, units),
-            **{name: means[name] for name in _MEANS if name in means},
+            **{name: means[name] for name in (*_MEANS, *_JUDGED) if name in means},
             **{name: float(_middle(values)) for name, values in self._sorted.items() if values},
             "seconds": self._seconds,
         }
@@ -173,10 +180,29 @@ def summarize(records: Iterable[Mapping[str, Any]], best: Mapping[str, float] | 
     Returns:
         `score`; its parts as means over the units that are alive (`strength`, `selectivity`, `clearness`,
         `contrast`); what they come from (`activation`, `activation_peak`, `relative_activation`: median of activation
-        over the dataset's best, only with `best`; `rank`: median, `hf_share`, `tv`); `dead_share`, `failed_share`,
-        `units`, `seconds` (sum over units). Parts that nothing is known of are left out.
+        over the dataset's best, only with `best`; `rank`: median, `hf_share`, `tv`); what a judge said (`judge`,
+        `judge_choice`, `judge_top1`, `judge_top5`, `judge_probability`); `dead_share`, `failed_share`, `units`,
+        `seconds` (sum over units). Parts that nothing is known of are left out.
     """
     return RunningSummary(best).add(records).values()
+
+
+def judged(folder: str | Path) -> dict[str, float]:
+    """Return what the judgements of a run (`vitvis.judge`) add to its summary.
+
+    `judge/NAME/MEASURE` of each judge, and `judge`, the mean of the judges' numbers; empty where nobody has judged it.
+    """
+    keys: dict[str, float] = {}
+    for path in sorted((Path(folder) / "judge").glob("*.json")):
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            keys |= {f"judge/{path.stem}/{name}": float(value[0]) for name, value in told["measures"].items()}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):  # damaged: to be judged again
+            continue
+        if told.get("kid"):
+            keys[f"judge/{path.stem}/kid"] = float(told["kid"]["mean"])
+    scores = [value for key, value in keys.items() if key.endswith("/judge")]
+    return {"judge": sum(scores) / len(scores), **keys} if scores else keys
 
 
 def _parts(record: Mapping[str, Any], best: float | None) -> dict[str, float]:
