@@ -170,7 +170,7 @@ def test_several_judges_stand_in_columns(fit: Path, capsys: pytest.CaptureFixtur
     [
         ({"judge": ["vitvis_vit"]}, "has made the pictures"),
         ({"judge": ["vitvis_resnit"]}, "did you mean"),
-        ({"judge": ["vitvis_resnet"] * 2}, "given twice"),
+        ({"judge": ["vitvis_resnet"] * 2}, "twice"),
         ({"judge": ["a", "b", "c"], "weights": ["hub", "hub"]}, "one for each of 3"),
         ({"weights": ["none"]}, "random weights"),
         ({"data": "folder:nowhere"}, "nowhere"),

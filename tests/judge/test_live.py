@@ -53,7 +53,7 @@ def test_pictures_and_recipe_do_not_depend_on_who_judges(made: Path, search: Pat
     ("settings", "words"),
     [
         ({"judge.model": "vitvis_vit"}, "its own pictures"),
-        ({"judge.search": "out/search"}, "needs a judge"),
+        ({"judge.search": "."}, "needs a judge"),
         ({"judge.model": "vitvis_resnet", "judge.search": "nowhere"}, "no such folder"),
         ({"judge.model": "resnet_5O"}, "no model"),
     ],
