@@ -1,7 +1,8 @@
 """The main job, end to end, on a small random ViT: files, records, resume after SIGKILL, rebuilding, errors."""
 
+import csv
 import json
-import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,14 +13,17 @@ import pytest
 from PIL import Image
 
 import vitvis
+from vitvis.config.core import merge
 from vitvis.errors import VitvisError
-from vitvis.fit import REGULARIZERS, main, regularizer
+from vitvis.fit import main
+from vitvis.fit.engine import run_fit
+from vitvis.fit.settings import FitSettings
 from vitvis.runs import read_manifest, read_png_text, read_records
 
 HERE = Path(__file__).resolve().parent
 SMALL = ["model=test_vit", "weights=none", "image_size=64", "steps=6", "copies=2", "trainer.accelerator=cpu"]
 SMALL += ["trainer.progress=none"]
-ARGV = [*SMALL, "units=blocks.{0,1}.mlp:0-2", "chunk=2", "trainer.checkpoint_every=2", "logger.every=2"]
+ARGV = [*SMALL, "units=blocks.{0,1}.mlp:0-2", "chunk=2", "trainer.checkpoint_every=2", "logger.every=2", "strips=3"]
 TIMING = {"seconds", "summary/seconds"}
 
 
@@ -56,6 +60,12 @@ def without_timing(records):
     return [{key: value for key, value in record.items() if key not in TIMING} for record in records]
 
 
+def curves(folder):
+    """Rows of the curves without what is a matter of time."""
+    with open(folder / "metrics.csv", newline="") as file:
+        return [{key: row[key] for key in row if key not in TIMING} for row in csv.DictReader(file)]
+
+
 def pixels(path):
     return np.asarray(Image.open(path)).astype(int)
 
@@ -65,10 +75,11 @@ def test_a_run_leaves_what_the_design_says(undisturbed):
     shards = {name for name in files(undisturbed) if name.startswith("records/")}
     assert len(shards) == 4  # two chunks a site: a chunk never mixes sites
     expected = {"config.yaml", "manifest.json", "metrics.csv", "sheet.png", "summary.json", "SHA256SUMS"} | images
-    expected |= {".manifest.json"}
+    expected |= {".manifest.json"} | {name.replace("images/", "progress/") for name in images}
     assert files(undisturbed) == expected | shards
     records = read_records(undisturbed)
     assert {record["image"] for record in records} == images
+    assert {pixels(undisturbed / name).shape for name in files(undisturbed) if "progress" in name} == {(64, 192, 3)}
     for record in records:
         assert record["status"] in ("ok", "dead") and record["site_width"] == 192 and 1 <= record["rank"] <= 192
         assert 0 <= record["hf_share"] <= 1 and record["steps"] == 6 and record["recipe"]
@@ -114,12 +125,36 @@ def test_a_killed_run_started_again_ends_like_an_undisturbed_one(children, undis
     assert files(out) == files(undisturbed)
     assert without_timing(read_records(out)) == without_timing(read_records(undisturbed))
     for name in files(out):
-        if name.startswith("images/"):
+        if name.startswith(("images/", "progress/")):
             assert (pixels(out / name) == pixels(undisturbed / name)).all(), name
     for name, stamp in kept.items():
         assert (out / name).stat().st_mtime_ns == stamp  # what was done was not done again
-    columns = [line.split(",")[:5] for line in (out / "metrics.csv").read_text().splitlines()]
-    assert columns == [line.split(",")[:5] for line in (undisturbed / "metrics.csv").read_text().splitlines()]
+    assert curves(out) == curves(undisturbed)
+
+
+@pytest.mark.parametrize("harm", ["gone", "half"])
+def test_a_lost_picture_is_made_again(children, undisturbed, tmp_path, harm):
+    out = tmp_path / "run"
+    shutil.copytree(undisturbed, out)
+    picture = out / "images/blocks.1.mlp/2_s0.png"
+    if harm == "gone":
+        picture.unlink()
+    else:
+        picture.write_bytes(picture.read_bytes()[:-200])
+    others = {name: (out / name).stat().st_mtime_ns for name in files(out) if name.startswith("images/")}
+    assert children([*ARGV, f"out={out}"]) == 0
+    assert abs(pixels(picture) - pixels(undisturbed / "images/blocks.1.mlp/2_s0.png")).max() <= 1
+    made = {name for name, stamp in others.items() if (out / name).stat().st_mtime_ns != stamp}
+    assert made <= {"images/blocks.1.mlp/2_s0.png"}
+    assert len(read_records(out)) == 6
+
+
+def test_a_start_that_wrote_nothing_is_not_a_run(children, tmp_path):
+    out = tmp_path / "run"
+    assert children([*ARGV, f"out={out}", "optim.lr=0.3"], "step:1") == -signal.SIGKILL
+    assert (out / "manifest.json").exists()
+    assert children([*ARGV, f"out={out}", "optim.lr=0.1"]) == 0
+    assert read_manifest(out)["recipe"]["optim"]["lr"] == 0.1 and len(read_records(out)) == 6
 
 
 def test_a_folder_grows_by_units_and_nothing_is_made_twice(children, undisturbed, tmp_path):
@@ -139,9 +174,13 @@ def test_a_folder_grows_by_units_and_nothing_is_made_twice(children, undisturbed
 def test_one_command_rebuilds_an_image_from_its_png(undisturbed, tmp_path, capsys):
     original = undisturbed / "images/blocks.1.mlp/2_s0.png"
     assert read_png_text(original)["unit"] == "blocks.1.mlp:2"
-    assert main(["--from-png", str(original), f"out={tmp_path / 'again'}", "trainer.accelerator=cpu"]) == 0
-    assert abs(pixels(tmp_path / "again/images/blocks.1.mlp/2_s0.png") - pixels(original)).max() <= 1
-    assert str(original) in capsys.readouterr().out
+    for picture in (original, undisturbed / "images/blocks.0.mlp/1_s0.png"):  # two into one folder
+        assert main(["--from-png", str(picture), f"out={tmp_path / 'again'}", "trainer.accelerator=cpu"]) == 0
+        again = tmp_path / "again" / picture.relative_to(undisturbed)
+        assert abs(pixels(again) - pixels(picture)).max() <= 1
+        said = capsys.readouterr().out
+        assert str(again) in said and str(picture) in said
+    assert len(read_records(tmp_path / "again")) == 2
 
 
 def test_python_returns_the_records_of_the_folder(undisturbed):
@@ -193,22 +232,24 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
     assert main([*SMALL, "units=blocks.0.mlp:0", f"out={tmp_path / 'run'}"]) == 0
 
 
-def test_a_nan_is_a_record_not_a_crash(tmp_path, capsys):
-    regularizer("broken")(lambda images: images.sum(dim=(1, 2, 3)) * float("nan"))
-    words = [*SMALL, "units=blocks.0.mlp:0", "regularize.extra.broken=1"]
-    records = vitvis.fit.run(words, out=str(tmp_path / "run"))
-    REGULARIZERS.remove("broken")
-    assert [record["status"] for record in records] == ["failed"]
-    assert (tmp_path / "run" / records[0]["image"]).is_file()
+def test_a_nan_is_a_record_not_a_crash(tmp_path):
+    from pytorch_lightning import Callback
+
+    class Spoil(Callback):
+        def on_after_backward(self, trainer, pl_module):
+            pl_module.image.grad[0] = float("nan")
+
+    settings = merge(FitSettings, SMALL, ["units=blocks.0.mlp:0-1"], {"out": str(tmp_path / "run")})
+    records = run_fit(settings, [Spoil()]).records
+    assert [record["status"] for record in records] == ["failed", "ok"]
+    assert all((tmp_path / "run" / record["image"]).is_file() for record in records)
 
 
-def test_help_is_fast_and_needs_no_torch():
-    code = "import sys\nfrom vitvis.fit import COMMAND\nCOMMAND.main(['--help'])\nsys.exit('torch' in sys.modules)"
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def test_help_needs_nothing_heavy():
+    code = "import sys\nfrom vitvis.fit import COMMAND\nCOMMAND.main(['--help'])\n"
+    code += "sys.exit(len({'torch', 'numpy', 'PIL', 'pyarrow'} & {*sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0 and "objective.tokens" in done.stdout
-    assert after.ru_utime - before.ru_utime < 1.0  # seconds of a processor, whatever else it is busy with
 
 
 def test_memory_does_not_grow_with_the_number_of_chunks(tmp_path):
@@ -217,12 +258,9 @@ def test_memory_does_not_grow_with_the_number_of_chunks(tmp_path):
     import torch
     from pytorch_lightning import Callback
 
-    from vitvis.config.core import merge
-    from vitvis.fit.engine import run_fit
-    from vitvis.fit.settings import FitSettings
-
     class Watch(Callback):
         tensors: list[int] = []
+        objects: list[int] = []
 
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             if not batch.last:
@@ -230,8 +268,7 @@ def test_memory_does_not_grow_with_the_number_of_chunks(tmp_path):
             gc.collect()
             held = (item for item in gc.get_objects() if isinstance(item, torch.Tensor))
             self.tensors.append(sum(item.untyped_storage().nbytes() for item in held))
-            self.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            self.peaks = [*getattr(self, "peaks", []), self.peak]
+            self.objects.append(len(gc.get_objects()))
 
     watch = Watch()
     settings = merge(
@@ -240,4 +277,4 @@ def test_memory_does_not_grow_with_the_number_of_chunks(tmp_path):
     run_fit(settings, [watch])
     assert len(watch.tensors) == 20
     assert watch.tensors[-1] <= watch.tensors[2] * 1.01
-    assert watch.peaks[-1] - watch.peaks[3] < 60_000  # KiB over 16 chunks; the writing thread has an arena of its own
+    assert watch.objects[-1] - watch.objects[4] < 150  # over 15 chunks: nothing is kept of each

@@ -8,13 +8,23 @@ import torch
 from vitvis.fit.compile import compiled_blocks, repeated_blocks
 
 
-def test_blocks_behind_and_around_the_site_are_left_alone(backbone) -> None:
+def test_blocks_behind_and_around_the_site_are_left_alone(backbone, monkeypatch) -> None:
     blocks = dict(repeated_blocks(backbone.model))
     assert {"blocks.0", "blocks.1"} <= set(blocks)
-    with compiled_blocks(backbone, backbone.site("blocks.1.mlp")):
-        assert blocks["blocks.0"]._compiled_call_impl is not None
-        assert blocks["blocks.1"]._compiled_call_impl is None
-    assert all(block._compiled_call_impl is None for block in blocks.values())
+    ran: list[object] = []
+
+    def pretend(function, **options):
+        return lambda *args: (ran.append(function.__self__), function(*args))[1]
+
+    monkeypatch.setattr(torch, "compile", pretend)
+    images = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        with compiled_blocks(backbone, backbone.site("blocks.1.mlp")):
+            inside = backbone(images)
+        assert blocks["blocks.0"] in ran and blocks["blocks.1"] not in ran
+        ran.clear()
+        torch.testing.assert_close(backbone(images), inside)
+    assert ran == []
 
 
 @pytest.mark.slow
@@ -33,4 +43,4 @@ def test_compiling_changes_no_image_and_breaks_no_graph(fit, backbone) -> None:
     assert sum(counters["graph_break"].values()) == 0, counters["graph_break"]
     # one graph for steps, with gradients, and one for each size of batch that is only measured
     assert 1 <= counters["stats"]["unique_graphs"] <= 4
-    assert all(block._compiled_call_impl is None for block in repeated_blocks(backbone.model).values())
+    assert not any("forward" in vars(block) for block in repeated_blocks(backbone.model).values())

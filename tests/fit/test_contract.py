@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
 
 RECIPES = {
     "pixel-paper": {
@@ -46,3 +47,28 @@ def test_the_global_generator_has_no_say(fit) -> None:
     _, second, _ = fit("blocks.0.mlp:1", RECIPES["fourier-shift"])
     key = ("blocks.0.mlp:1", 0)
     assert torch.equal(first[key], second[key])
+
+
+def test_a_unit_alone_equals_the_unit_among_sixty_four(fit) -> None:
+    recipe = {"steps": 3, "copies": 1}
+    _, together, rows = fit("blocks.1.mlp:0-63", recipe, size=64)
+    _, alone, row = fit("blocks.1.mlp:41", recipe)
+    key = ("blocks.1.mlp:41", 0)
+    torch.testing.assert_close(alone[key], together[key], atol=1e-5, rtol=0)
+    assert row[key]["activation"] == pytest.approx(rows[key]["activation"], abs=1e-4)
+
+
+def test_a_unit_on_rank_3_of_8_is_that_of_one_process(fit, monkeypatch) -> None:
+    """Eight ranks share sixteen chunks of two units; together they make every unit once."""
+    recipe = {"steps": 3, "copies": 1}
+    _, whole, _ = fit("blocks.1.mlp:0-31", recipe, size=16)
+    parts: dict[tuple[str, int], torch.Tensor] = {}
+    for rank in range(8):
+        monkeypatch.setattr(Trainer, "world_size", 8)
+        monkeypatch.setattr(Trainer, "global_rank", rank)
+        _, images, _ = fit("blocks.1.mlp:0-31", recipe, size=2)
+        assert len(images) == 4 and not parts.keys() & images.keys()
+        parts |= images
+    assert parts.keys() == whole.keys()
+    for key, image in whole.items():
+        torch.testing.assert_close(parts[key], image, atol=1e-5, rtol=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from vitvis.backbones import Site
@@ -42,10 +43,12 @@ def compiled_blocks(backbone: Backbone, site: Site, mode: str = "default") -> It
     for path, block in repeated_blocks(backbone.model).items():
         if site.module == path or site.module.startswith(f"{path}."):
             continue
-        block.compile(dynamic=False, mode=None if mode == "default" else mode)
+        block.forward = torch.compile(  # type: ignore[method-assign]
+            block.forward, dynamic=False, mode=None if mode == "default" else mode
+        )
         compiled.append(block)
     try:
         yield
     finally:
         for block in compiled:
-            block._compiled_call_impl = None  # type: ignore[assignment]
+            del block.forward  # that of its class again
