@@ -20,6 +20,7 @@ from vitvis.fit.regularizers import paper_tv
 from vitvis.runs import RunFolder
 from vitvis.runs.summary import (
     NOISE_HF,
+    RunningSummary,
     clearness,
     contrast,
     dataset_best,
@@ -164,6 +165,45 @@ def test_a_dead_unit_counts_zero_and_stays_in_the_mean():
     assert (summary["dead_share"], summary["failed_share"], summary["units"]) == (0.25, 0.25, 4)
     assert summary["relative_activation"] == 2.0 and summary["activation"] == 2.0
     assert all(math.isfinite(value) for value in summary.values())
+
+
+def test_a_summary_grows_record_by_record_and_each_costs_the_same():
+    """Against means and medians of whole lists; parts that are unknown are left out of both."""
+    draw = np.random.default_rng(0)
+    records = [
+        {"address": f"b:{i}", "status": str(draw.choice(["ok", "ok", "dead", "failed"])), "site_width": 64,
+         "activation": float(draw.normal()), "activation_start": 0.1, "rank": int(draw.integers(64)) + 1,
+         "hf_share": float(draw.random()) if i % 3 else None, "tv": 9.0 * i, "width": 64, "height": 64, "seconds": 0.5}
+        for i in range(41)
+    ]  # fmt: skip
+    best = {f"b:{i}": 1.0 + i for i in range(0, 41, 2)}
+    running, calls = RunningSummary(best), []
+    for count, record in enumerate(records, start=1):
+        values = running.add([record]).values()
+        alive = [row for row in records[:count] if row["status"] == "ok"]
+        assert values["units"] == count and values["seconds"] == pytest.approx(0.5 * count)
+        scores = [unit_score(row, best.get(row["address"])) for row in records[:count]]
+        assert values["score"] == pytest.approx(np.mean(scores))
+        if alive:
+            assert values["rank"] == np.median([row["rank"] for row in alive])
+            assert values["activation"] == pytest.approx(np.mean([row["activation"] for row in alive]))
+            shares = [row["hf_share"] for row in alive if row["hf_share"] is not None]
+            assert values.get("hf_share") == (pytest.approx(np.mean(shares)) if shares else None)
+            relative = [row["activation"] / best[row["address"]] for row in alive if row["address"] in best]
+            assert values.get("relative_activation") == (pytest.approx(np.median(relative)) if relative else None)
+    assert values == pytest.approx(summarize(records, best))
+
+    class Counted(dict):
+        def get(self, key, default=None):
+            calls.append(key)
+            return super().get(key, default)
+
+    costs = []
+    for record in records[:1] * 3:
+        calls.clear()
+        running.add([Counted(record)]).values()
+        costs.append(len(calls))
+    assert costs[0] == costs[1] == costs[2] > 0  # nothing is asked of the records before
 
 
 def test_an_empty_run_has_a_score():

@@ -7,7 +7,8 @@ import shlex
 import shutil
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,6 @@ class Plan:
         device: Where this process works; the first device, where there are several.
         trainer: Arguments of the Trainer.
         path: The run folder.
-        done: Images `(address, seed)` that it holds already.
         memory: Bytes that a step needs at least.
         warnings: What loading the model has warned of.
     """
@@ -64,7 +64,6 @@ class Plan:
     device: torch.device
     trainer: dict[str, Any]
     path: Path
-    done: Collection[tuple[Any, ...]] = field(repr=False)
     memory: int = 0
     warnings: tuple[str, ...] = ()
 
@@ -72,6 +71,11 @@ class Plan:
     def backbone(self) -> Backbone:
         """The model under study."""
         return self.module.backbone
+
+    @cached_property
+    def done(self) -> Collection[tuple[Any, ...]]:
+        """Images `(address, seed)` that the folder holds already; looked for once, since every file is read."""
+        return read_keys(self.path, ("address", "seed")) if self.path.is_dir() else frozenset()
 
     def missing(self) -> list[Chunk]:
         """Return the chunks of images that the folder does not hold."""
@@ -156,7 +160,6 @@ def make_plan(settings: FitSettings) -> Plan:
         device=device,
         trainer=arguments,
         path=path,
-        done=read_keys(path, ("address", "seed")) if path.is_dir() else frozenset(),
         memory=check_memory(backbone, saved, most, settings, device),
         warnings=told,
     )
@@ -198,11 +201,13 @@ def _check_tokens(site: Any, tokens: Any) -> None:
 
 def _check_disk(plan: Plan) -> None:
     """Refuse what certainly does not fit the disk."""
-    images = sum(len(chunk) for chunk in plan.missing())
     rows, columns = plan.backbone.image_size
-    needed = images * rows * columns * PNG_BYTES_A_PIXEL
-    place = next((folder for folder in [plan.path, *plan.path.absolute().parents] if folder.is_dir()), None)
-    free = shutil.disk_usage(place).free if place is not None else needed
+    each = rows * columns * PNG_BYTES_A_PIXEL
+    free = shutil.disk_usage(next(place for place in [plan.path, *plan.path.absolute().parents] if place.is_dir())).free
+    if len(plan.units) * len(plan.settings.seeds) * each <= free:
+        return
+    images = sum(len(chunk) for chunk in plan.missing())
+    needed = images * each
     if needed > free:
         raise VitvisError(
             f"{plan.path}: {images:,} images need about {needed / 2**30:,.1f} GiB, the disk has {free / 2**30:,.1f} "

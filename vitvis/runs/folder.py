@@ -113,6 +113,21 @@ class RunFolder:
             raise
         return folder
 
+    @classmethod
+    def reopen(cls, path: str | Path, kind: str) -> RunFolder:
+        """Open the folder of a run as it is, to sum it up.
+
+        Raises:
+            VitvisError: there is no such run, or a live one is working in the folder.
+        """
+        path = Path(path)
+        manifest = check_folder(path, kind)
+        if manifest is None:
+            raise VitvisError(f"{path}: holds no run of vitvis.{kind} that has made anything")
+        lock = FolderLock(path)
+        lock.acquire()
+        return cls(path, manifest, resumed=True, lock=lock)
+
     def write_shard(
         self, name: str, records: list[dict[str, Any]], images: Mapping[str, Image | bytes] | None = None
     ) -> None:
