@@ -13,6 +13,10 @@ from torch import Tensor, nn
 from tests.backbones.architectures import ARCHITECTURES
 from vitvis.backbones import Backbone, Site, Tap, load_backbone
 
+# what follows the hidden neurons
+LAYERS_OUT = ("fc2", "conv_pwl", "ln2.linear", "fc2.conv", "conv2.c", "pw2.conv", "pw2.c", "3.c", "2.c")
+# queries come from convolutions, whose inputs are not compared
+BY_CONVOLUTION = ("levit", "coatnet", "shvit")
 PER_HEAD = {"LevitDistilled", "Levit", "TinyVit"}  # fused weights hold [head][q | k | v]
 
 
@@ -71,8 +75,8 @@ def check_widths(backbone: Backbone) -> None:
     weights = dict(backbone.model.named_parameters())
     for site in backbone.sites.values():
         if site.kind == "mlp":
-            base = site.module.rpartition(".")[0].removesuffix(".bn2")
-            outs = [weights.get(f"{base}.{end}.weight") for end in ("fc2", "conv_pwl", "ln2.linear", "fc2.conv")]
+            base = site.module.rpartition(".")[0].removesuffix(".bn2").removesuffix(".fc1")
+            outs = [weights.get(f"{base}.{end}.weight") for end in LAYERS_OUT]
             out = next(weight for weight in outs if weight is not None)
             gated = "GatedMlp" in type(backbone.model.get_submodule(base)).__name__
             assert site.width == out.shape[1] * (2 if gated else 1), site.name
@@ -116,7 +120,7 @@ def check_projections(backbone: Backbone, read: dict[str, Tensor], calls: list[t
             assert gaps.min(dim=1).values.max() < 1e-3, site.name
         checked += 1
     kinds = ARCHITECTURES[backbone.name][2]
-    assert checked or " k " not in kinds or backbone.name.startswith("levit")
+    assert checked or " k " not in kinds or backbone.name.startswith(BY_CONVOLUTION)
 
 
 def check_gradients(backbone: Backbone, images: Tensor) -> None:

@@ -81,6 +81,10 @@ def _fused(attention: nn.Module, total: int) -> dict[str, tuple[Channels, int]] 
     if heads and isinstance(key, int) and isinstance(value, int) and heads * (2 * key + value) == total:
         by_head = _per_head(heads, (key, key, value))  # LeViT, TinyViT, EfficientFormer
         return {name: (index, index.numel()) for name, index in by_head.items()}
+    key, value = getattr(attention, "qk_dim", None), getattr(attention, "pdim", None)
+    if isinstance(key, int) and isinstance(value, int) and 2 * key + value == total:  # SHViT: one head of some channels
+        starts = (0, key, 2 * key)
+        return {name: ((i, i + n), n) for name, i, n in zip("qkv", starts, (key, key, value), strict=True)}
     if total % 3:
         return None
     width = total // 3

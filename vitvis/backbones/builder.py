@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from vitvis.errors import VitvisError, nearest
 
-from .layouts import read_layout
-from .probe import Probe, run_probe
+from .layouts import Layout, read_layout
+from .probe import Call, Probe, probe_elsewhere, run_probe
 from .site import Site, TapPoint
-from .windows import trace_order, unrolled_order
+from .unrolled import unrolled_order
+from .windows import trace_order
 
 __all__ = ["SiteBuilder", "Sites", "channel_axis", "join", "parent", "token_count"]
 
@@ -97,6 +98,7 @@ class SiteBuilder:
         self.model = model
         self.name = name
         self.probe: Probe = run_probe(model, image_size)
+        self.elsewhere: Probe | None = probe_elsewhere(model, image_size)
         self.modules = dict(model.named_modules())
         self.prefix = self._prefix_tokens()
         self.found: list[tuple[int, Site]] = []
@@ -130,8 +132,31 @@ class SiteBuilder:
 
     # -- layouts --------------------------------------------------------------------------------
 
-    def layout(self, shape: tuple[int, ...], axis: int | None) -> tuple[str, int, tuple[int, int] | None] | None:
-        """Layout, prefix tokens and grid of a tensor of this model; see `read_layout`."""
+    def layout(
+        self, call: Call, when: str = "output", axis: int | None = None, item: int | None = None
+    ) -> Layout | None:
+        """Layout, prefix tokens and grid of what a submodule received or returned; see `read_layout`.
+
+        Args:
+            call: of the submodule.
+            when: `input` or `output`.
+            axis: of the channels of a 4-D tensor, as far as the kind of layer tells; what was seen to scale with the
+                image comes first.
+            item: of an output of several.
+        """
+        shape = _shape(call, when, item)
+        if shape is None:
+            return None
+        other = self.elsewhere.calls.get(call.path, []) if self.elsewhere is not None else []
+        scaled = _shape(other[call.number], when, item) if len(other) > call.number else None
+        if scaled is not None and len(scaled) == len(shape) and scaled[0] == shape[0] == self.probe.batch:
+            moved = {place for place in range(1, len(shape)) if scaled[place] != shape[place]}
+            if len(shape) == 4 and moved in ({2, 3}, {1, 2}):
+                axis = 1 if moved == {2, 3} else 3
+            elif len(shape) == 4 and moved or len(shape) == 3 and moved - {1}:
+                return None  # patches unrolled, channels first, a table of states
+            elif len(shape) == 3 and not moved and shape[1] > self.prefix + 1:
+                return None
         return read_layout(shape, self.probe.batch, self.probe.image_size, self.prefix, axis)
 
     def order(self, owner: str, target: str) -> Tensor | None:
@@ -141,7 +166,7 @@ class SiteBuilder:
             call = self.probe.first(owner)
             self._orders[key] = None
             if call is not None and call.input is not None:
-                layout = self.layout(call.input, None)
+                layout = self.layout(call, "input")
                 if layout is not None and layout[0] != "NC":
                     axis = channel_axis(self.modules[target])
                     arguments = (call.args, call.kwargs, layout[0], self.modules[target], 1 if axis == 1 else -1)
@@ -150,9 +175,6 @@ class SiteBuilder:
                     except Exception:  # noqa: BLE001  # a block that can't be traced has no site there; the rest stands
                         self._orders[key] = None
         return self._orders[key]
-
-    def _in_blocks(self, path: str) -> bool:
-        return any(path == block or path.startswith(block + ".") for block in self.blocks)
 
     def is_windowed(self, owner: str, attention: str) -> bool:
         """True where a block or its attention carries a window's size."""
@@ -170,7 +192,7 @@ class SiteBuilder:
         name: str,
         kind: str,
         path: str,
-        width: int,
+        width: int | None,
         owner: str,
         *,
         when: str = "output",
@@ -180,45 +202,41 @@ class SiteBuilder:
         channels: tuple[int, int] | Tensor | None = None,
         linear: tuple[str, str | None, int, int] | None = None,
         windows: str | None = None,
+        item: int | None = None,
     ) -> Site | None:
-        """Add a site if its layout can be told. `windows`: submodule at whose input the tokens' order is traced."""
+        """Add a site if its layout can be told.
+
+        `width`: None takes the channels of the tensor. `windows`: submodule at whose input the tokens' order is traced.
+        """
         calls = self.probe.calls.get(path, [])
         if len(calls) <= call:
             return None
         record = calls[call]
-        shape = record.input if when == "input" else record.output
+        shape = _shape(record, when, item)
         if shape is None:
             return None
-        if linear is not None:
-            shape = (*shape[:-1], width)
-        order = None
-        layout = self.layout(shape, axis)
-        if windows is not None:
+        layout, order = self.layout(record, when, axis, item), None
+        unrolled = unrolled_order(self.model, path, shape, self.probe)
+        if unrolled is not None:
+            layout, order = (unrolled.layout, 0, unrolled.grid), unrolled.order
+        elif windows is not None:
             order = self.order(owner, windows)
-            if order is not None:
-                entry = self.probe.first(owner)
-                outer = self.layout(entry.input, None) if entry is not None and entry.input is not None else None
-                if outer is None:
-                    return None
-                inner = "NLC" if len(shape) == 3 else "NCHW" if axis == 1 else "NHWC"
-                layout = (inner, outer[1], outer[2])
-                if torch.equal(order, torch.arange(order.numel())) and order.numel() == token_count(shape, axis):
-                    order = None
-            else:
+            entry = self.probe.first(owner)
+            outer = self.layout(entry, "input") if entry is not None and order is not None else None
+            if outer is None:
                 return None
+            inner = "NLC" if len(shape) == 3 else "NCHW" if axis == 1 else "NHWC"
+            layout = (inner, outer[1], outer[2])
+            if order is not None and torch.equal(order, torch.arange(token_count(shape, axis))):
+                order = None
         if layout is None:
             return None
-        kind_of, prefix, grid = layout
-        if kind_of in ("NLC", "NHWC", "NCHW") and order is None:
-            unrolled = unrolled_order(self.model, shape)
-            if unrolled is not None:
-                kind_of = "NLC" if len(shape) == 3 else "NHWC"
-                order, grid = unrolled
-                prefix = 0
+        if width is None:
+            width = shape[1 if layout[0] == "NCHW" else -1]
         clone = record.input_mutated if when == "input" else record.output_mutated
         time = record.started if when == "input" else record.finished
-        point = TapPoint(when, call, channels, linear, order, clone)
-        site = Site(name, kind, path, width, kind_of, prefix, grid, -1, heads, point)
+        point = TapPoint(when, call, channels, linear, order, clone, item)
+        site = Site(name, kind, path, width, *layout, -1, heads, point)
         self.keep(site, time, owner)
         return site
 
@@ -253,20 +271,28 @@ class SiteBuilder:
                 f"site '{path}': this submodule of {self.name} does not return one tensor; tap one inside it"
             )
         axis = channel_axis(self.modules[path]) if not any(True for _ in self.modules[path].children()) else None
-        layout = self.layout(record.output, axis)
+        layout, order = self.layout(record, axis=axis), None
+        unrolled = unrolled_order(self.model, path, record.output, self.probe)
+        if unrolled is not None:
+            layout, order = (unrolled.layout, 0, unrolled.grid), unrolled.order
         if layout is None:
             raise VitvisError(
                 f"site '{path}': its activation has the shape {list(record.output)} for {self.probe.batch} images, "
                 f"which holds windows or no patches; sites that can be tapped: python -m vitvis.sites model={self.name}"
             )
-        order = None
-        unrolled = unrolled_order(self.model, record.output)
-        if unrolled is not None and (layout[0] == "NLC" or len(record.output) == 4) and self._in_blocks(path):
-            order, layout = unrolled[0], ("NLC" if len(record.output) == 3 else "NHWC", 0, unrolled[1])
         width = record.output[1 if layout[0] == "NCHW" else -1]
         point = TapPoint(order=order, clone=record.output_mutated)
         depth = self.depth_of(path, record.finished)
         return Site(path, "module", path, width, *layout, min(depth, max(len(self.block_index) - 1, 0)), None, point)
+
+
+def _shape(call: Call, when: str, item: int | None = None) -> tuple[int, ...] | None:
+    """Shape of what a call received or returned."""
+    if when == "input":
+        return call.input
+    if item is None:
+        return call.output
+    return call.outputs[item] if item < len(call.outputs) else None
 
 
 def token_count(shape: tuple[int, ...], axis: int | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import nn
@@ -14,14 +15,21 @@ from .mlps import mlp_parts
 from .neutral import neutral
 from .probe import Call
 from .site import Site, TapPoint
+from .unrolled import unrolled_order
 
 __all__ = ["Sites", "find_sites"]
 
 _BLOCK = re.compile(r"Block|Bottleneck|Residual|DepthwiseSeparable|MBConv|DenseLayer")
 _NO_BLOCK = re.compile(r"DropBlock|Stage|Attn|Attention|Mlp|Dense_?Block|Embed")
 _NO_MLP = re.compile(r"^SE|Squeeze|RelPos|Gate$|GatherExcite|GlobalContext")
+_WRAPPER = re.compile(r"Residual(Add|Drop)?")
 # children of a block that receive the attention branch once its windows are undone
 _AFTER_ATTENTION = re.compile(r"(ls|layer_scale|drop_path|norm)_?1?")
+
+
+def _is_block(module: nn.Module) -> bool:
+    kind = type(module).__name__
+    return _BLOCK.search(kind) is not None and _NO_BLOCK.search(kind) is None
 
 
 class _Finder(SiteBuilder):
@@ -38,12 +46,8 @@ class _Finder(SiteBuilder):
         self._add_feed_forwards(feed_forwards)
         self._add_attentions(attentions)
         for block in self.blocks:
-            record = self.probe.calls[block][0]
-            assert record.output is not None
-            layout = self.layout(record.output, None)
-            if layout is not None:
-                width = record.output[1 if layout[0] == "NCHW" else -1]
-                self.add(join(block, "block"), "block", block, width, block, axis=1 if layout[0] == "NCHW" else 3)
+            item = self._block_item(self.probe.calls[block][0])
+            self.add(join(block, "block"), "block", block, None, block, item=item if item is not False else None)
         classes = int(getattr(self.model, "num_classes", 0) or 0)
         if classes and self.probe.output == (self.probe.batch, classes):
             self.add("head", "head", "", classes, "")
@@ -60,43 +64,70 @@ class _Finder(SiteBuilder):
             paths.setdefault(id(module), []).append(path)
         return paths
 
+    def _block_item(self, call: Call) -> int | None | Literal[False]:
+        """What a block returns that can be read: None for its one tensor, an index of several, False for nothing."""
+
+        def readable(item: int | None) -> bool:
+            shape = call.output if item is None else call.outputs[item]
+            if shape is None or len(shape) < 3:
+                return False
+            if unrolled_order(self.model, call.path, shape, self.probe) is not None:
+                return True
+            layout = self.layout(call, item=item) if shape[0] == self.probe.batch else None
+            return layout is not None and shape[1 if layout[0] == "NCHW" else -1] > 1
+
+        if call.output is not None:
+            return None if readable(None) else False
+        items = [item for item in range(len(call.outputs)) if readable(item)]
+        return items[0] if len(items) == 1 else False
+
+    def _owner(self, path: str) -> str:
+        """The block that a layer belongs to: what holds it, past wrappers that do nothing but add the input."""
+        owner = parent(path)
+        while _WRAPPER.fullmatch(type(self.modules[owner]).__name__):
+            outer = parent(owner)
+            if not outer or isinstance(self.modules[outer], (nn.Sequential, nn.ModuleList)):
+                break
+            owner = outer
+        return owner
+
     def _find_blocks(self, owners: set[str]) -> list[str]:
         """Paths of the residual blocks, in order of execution."""
 
         def whole(path: str) -> bool:
             calls = self.probe.calls.get(path, [])
-            if len(calls) != 1 or calls[0].output is None or len(calls[0].output) < 3:
-                return False
-            layout = self.layout(calls[0].output, None)
-            return layout is not None and calls[0].output[0] == self.probe.batch
+            return len(calls) == 1 and self._block_item(calls[0]) is not False
 
         blocks = {path for path in owners if path and whole(path)}
         named = {
             path
             for path, module in self.modules.items()
-            if path and _BLOCK.search(type(module).__name__) and not _NO_BLOCK.search(type(module).__name__)
+            if path
+            and _BLOCK.search(type(module).__name__)
+            and not _NO_BLOCK.search(type(module).__name__)
+            and whole(path)
         }
         inside = blocks | named
         for path in sorted(named - blocks):
             nested = any(other.startswith(path + ".") for other in inside)
             within = any(path.startswith(other + ".") for other in blocks)
-            if not nested and not within and whole(path):
+            if not nested and not within:
                 blocks.add(path)
         if not blocks:  # VGG and the like: what timm itself calls features
             info = getattr(self.model, "feature_info", None) or []
             blocks = {str(item.get("module", "")) for item in info if isinstance(item, dict)}
             blocks = {path for path in blocks if path and whole(path)}
 
-        def started(path: str) -> int:
-            return self.probe.calls[path][0].started
+        def finished(path: str) -> int:
+            return self.probe.calls[path][0].finished
 
         def apart(path: str) -> bool:
             return not any(path.startswith(b + ".") or b.startswith(path + ".") for b in blocks)
 
-        # blocks that return several tensors (CoaT, TNT) have no `block` site, and a depth like the others
+        # blocks that return several tensors that can be read (CoaT) have no `block` site, and a depth like the others
         others = {path for path in owners - blocks if path and self.ran(path) and apart(path)}
-        self.block_index = {path: i for i, path in enumerate(sorted(blocks | others, key=started))}
-        return sorted(blocks, key=started)
+        self.block_index = {path: i for i, path in enumerate(sorted(blocks | others, key=finished))}
+        return sorted(blocks, key=finished)
 
     # -- feed-forward layers --------------------------------------------------------------------
 
@@ -109,12 +140,12 @@ class _Finder(SiteBuilder):
             parts = mlp_parts(module)
             if parts is None:
                 continue
-            itself = parts.post[0].startswith("bn")  # an inverted residual is the block
+            itself = parts.post[0].startswith("bn") or _is_block(module)  # an inverted residual, MambaOut's gated block
             calls = self.probe.calls.get(join(path, parts.post[0]), [])
             names = aliases[id(module)]
             shared = names if len(names) == len(calls) else [path]
             for call, name in enumerate(shared):
-                found.append((path if itself else parent(name), name, path, call))
+                found.append((path if itself else self._owner(name), name, path, call))
         return found
 
     def _add_feed_forwards(self, found: list[tuple[str, str, str, int]]) -> None:
@@ -156,8 +187,9 @@ class _Finder(SiteBuilder):
         """`(owner, path)` of each attention layer."""
         found = []
         for path, module in self.modules.items():
-            if path and self.ran(path) and attention_parts(module, self.children_that_ran(path)):
-                found.append((parent(path), path))
+            parts = attention_parts(module, self.children_that_ran(path)) if path and self.ran(path) else {}
+            if any(part.width > 1 for part in parts.values()):  # one channel: a map of places, such as CSATv2's
+                found.append((self._owner(path), path))
         return found
 
     def _add_attentions(self, found: list[tuple[str, str]]) -> None:
@@ -192,13 +224,12 @@ class _Finder(SiteBuilder):
         axis = channel_axis(self.modules[path])
         order = self.order(owner, path) if owner and (windowed or record.output[0] != self.probe.batch) else None
         cut = record.output[0] != self.probe.batch or not self.plain(order, record.input)
-        if not cut:
-            width = record.output[1 if axis == 1 and len(record.output) == 4 else -1]
-            self.add(join(base, "attn"), "attn", path, width, owner, axis=axis, heads=heads)
+        if not cut or unrolled_order(self.model, path, record.output, self.probe) is not None:
+            self.add(join(base, "attn"), "attn", path, None, owner, axis=axis, heads=heads)
         elif not self._add_follower(base, owner, record, axis, heads) and order is not None and axis != 1:
             if record.input is not None and record.input[:-1] == record.output[:-1]:  # samvit keeps its windows longer
                 entry = self.probe.calls[owner][0]
-                outer = self.layout(entry.input, None) if entry.input is not None else None
+                outer = self.layout(entry, "input")
                 if outer is not None:
                     layout = "NLC" if len(record.output) == 3 else "NHWC"
                     self.keep(
@@ -214,9 +245,8 @@ class _Finder(SiteBuilder):
         for call in sorted(later, key=lambda call: call.started):
             if call.started < record.finished or call.input is None or call.input[0] != self.probe.batch:
                 continue
-            width = call.input[1 if axis == 1 else -1]
             name = join(base, "attn")
-            return self.add(name, "attn", call.path, width, owner, when="input", axis=axis, heads=heads) is not None
+            return self.add(name, "attn", call.path, None, owner, when="input", axis=axis, heads=heads) is not None
         return False
 
     def _add_heads(self, base: str, owner: str, path: str, heads: int | None, cut: bool) -> None:

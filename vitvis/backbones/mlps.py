@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from torch import nn
@@ -48,7 +49,7 @@ def _size(layer: nn.Module | None) -> tuple[int, int] | None:
             size for size in inner if size is not None
         ]  # ConvNorm and the like: one layer with weights, and a norm
         return sizes[0] if len(sizes) == 1 else None
-    if not isinstance(layer, (nn.Linear, nn.Conv2d)) and weight.ndim not in (2, 4):
+    if not isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)) and weight.ndim not in (2, 3, 4):
         return None
     if weight.ndim < 2:
         return None
@@ -69,12 +70,14 @@ def mlp_parts(module: nn.Module) -> MlpParts | None:
         if isinstance(getattr(module, "gate", None), nn.Module) and not isinstance(module.gate, nn.Identity):
             width = hidden  # gMLP: the spatial gate comes after the activation and halves the width
         elif len(into) > 1 or (hidden == 2 * width):
-            between = next((name for name in _AFTER_GATE if isinstance(getattr(module, name, None), nn.Module)), out)
+            later = [name for name, _ in module.named_children()]
+            later = later[later.index(activation) + 1 :]  # a norm before it is the block's own
+            between = next((name for name in _AFTER_GATE if name in later), out)
             return MlpParts(width, (between, "input"), (activation, "input"), features)
         if hidden != width:
             continue
         return MlpParts(width, (activation, "output"), (activation, "input"), features)
-    return _inverted_residual(module)
+    return _inverted_residual(module) or _pointwise(module)
 
 
 def _inverted_residual(module: nn.Module) -> MlpParts | None:
@@ -89,4 +92,40 @@ def _inverted_residual(module: nn.Module) -> MlpParts | None:
         expected = getattr(normalize, "num_features", None)
         if expected == size[0] and first is not None:
             return MlpParts(size[0], (f"{norm}.act", "output"), (f"{norm}.act", "input"), int(first.in_channels))
+    return None
+
+
+_ACTIVATION = re.compile(r"\w*(ReLU|ReLU6|GELU|GELUTanh|SiLU|Swish|Mish|ELU|Hardswish|StarReLU)")
+
+
+def _is_pointwise(layer: nn.Module) -> bool:
+    """True for a linear layer or a convolution of 1 x 1, alone or with its norm."""
+    layers = [child for child in layer.modules() if isinstance(child, (nn.Linear, nn.Conv1d, nn.Conv2d))]
+    return len(layers) == 1 and (
+        isinstance(layers[0], nn.Linear) or set(layers[0].kernel_size) == {1} and layers[0].groups == 1
+    )
+
+
+def _is_activation(module: nn.Module) -> bool:
+    return _ACTIVATION.fullmatch(type(module).__name__) is not None and not any(True for _ in module.children())
+
+
+def _pointwise(module: nn.Module) -> MlpParts | None:
+    """Any module that widens each token, applies a function and narrows it to what it was, whatever its layers' names.
+
+    RepViT, EfficientViT (MSRA), SHViT, iFormer, EfficientViM (whose function is inside the layer before it).
+    """
+    layers: list[tuple[str, nn.Module]] = []  # with weights, so far
+    activation = ""
+    for name, child in module.named_children():
+        if _is_activation(child):
+            activation = name
+        elif any(True for _ in child.parameters()):
+            inside = [inner for inner, part in child.named_children() if _is_activation(part)]
+            if activation and layers and _is_pointwise(child) and _is_pointwise(layers[-1][1]):
+                into, out = _size(layers[-1][1]), _size(child)
+                if into is not None and out is not None and into[1] == out[0] > into[0] == out[1]:
+                    return MlpParts(into[1], (activation, "output"), (activation, "input"), into[0])
+            layers.append((name, child))
+            activation = f"{name}.{inside[0]}" if inside else ""
     return None

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Call", "Probe", "run_probe"]
+__all__ = ["Call", "Probe", "first_tensor", "probe_elsewhere", "run_probe"]
 
 BATCH = 2  # with one image, "batch of windows" and "one window" look the same
 
@@ -28,6 +28,8 @@ class Call:
     finished: int = -1
     input: tuple[int, ...] | None = None
     output: tuple[int, ...] | None = None
+    number: int = 0  # of this submodule's calls
+    outputs: tuple[tuple[int, ...] | None, ...] = ()  # of each item, where a tuple or list is returned
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     output_mutated: bool = False  # an in-place operation changed the output later on
@@ -107,6 +109,9 @@ def _record(model: nn.Module, images: Tensor) -> Probe:
             call = open_calls[path].pop()
             call.finished = clock
             clock += 1
+            if isinstance(output, (tuple, list)):
+                call.outputs = tuple(tuple(item.shape) if isinstance(item, Tensor) else None for item in output)
+            call.number = len(calls.get(path, ()))
             tensor = first_tensor(output)
             if tensor is not None:
                 call.output = tuple(tensor.shape)
@@ -129,6 +134,18 @@ def _record(model: nn.Module, images: Tensor) -> Probe:
             setattr(call, attribute, True)
     size = (int(images.shape[-2]), int(images.shape[-1]))
     return Probe(int(images.shape[0]), size, calls, None if output is None else tuple(output.shape))
+
+
+def probe_elsewhere(model: nn.Module, image_size: tuple[int, int]) -> Probe | None:
+    """Record a forward pass at an image size that scales rows and columns differently; None where there is none.
+
+    What changes with it belongs to the image and what does not to the model, which no shape tells alone.
+    """
+    try:
+        size = (2 * image_size[0], 3 * image_size[1])
+        return _record(_meta_copy(model), torch.zeros(BATCH, 3, *size, device="meta"))
+    except Exception:  # noqa: BLE001  # a model built for one size
+        return None
 
 
 def run_probe(model: nn.Module, image_size: tuple[int, int]) -> Probe:

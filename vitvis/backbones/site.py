@@ -23,6 +23,7 @@ class TapPoint:
             `(weight, bias or None, start, stop)`. For attentions that apply their fused weight by hand.
         order: `[N]`, where the token of each canonical position sits in the raw tensor; None: already canonical.
         clone: the model overwrites the tensor in place later on.
+        item: which item of an output of several tensors; None where there is one.
     """
 
     when: str = "output"
@@ -31,6 +32,7 @@ class TapPoint:
     linear: tuple[str, str | None, int, int] | None = None
     order: Tensor | None = None
     clone: bool = False
+    item: int | None = None
 
 
 @dataclass(frozen=True)

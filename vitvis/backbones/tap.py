@@ -111,7 +111,7 @@ class Tap:
         self._calls[site.name] = call + 1
         if call != site.point.call:
             return
-        tensor = first_tensor(value)
+        tensor = first_tensor(value if site.point.item is None else value[site.point.item])
         if tensor is None:
             raise TypeError(f"site {site.name}: {site.module} returned no tensor")
         last = len(self._raw) == len(self.sites) - 1

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["trace_order", "unrolled_order"]
+__all__ = ["trace_order"]
 
 
 class _Reached(BaseException):
@@ -128,42 +128,3 @@ def _invert(received: Tensor, count: int) -> Tensor | None:
             return None
         orders.append(order)
     return orders[0].cpu() if all(torch.equal(orders[0], other) for other in orders) else None
-
-
-def unrolled_order(model: nn.Module, shape: tuple[int, ...]) -> tuple[Tensor, tuple[int, int]] | None:
-    """Undo orders that a model keeps over many blocks: Hiera's mask units, NesT's image blocks.
-
-    Args:
-        model: a timm model; each family's own inverse is used.
-        shape: of the raw activation, which tells the stage.
-
-    Returns:
-        The order as in `trace_order`, and the grid; None for other models or where no order needs undoing.
-    """
-    if len(shape) == 4:
-        return _nested_order(model, shape)
-    if len(shape) != 3:
-        return None
-    tokens = shape[1]
-    reroll = getattr(model, "reroll", None)
-    schedule = getattr(reroll, "schedule", None)
-    if not isinstance(reroll, nn.Module) or not isinstance(schedule, dict):
-        return None
-    for block, (_, size) in schedule.items():
-        if len(size) == 2 and size[0] * size[1] == tokens:
-            numbers = torch.arange(tokens).float().reshape(1, tokens, 1)
-            order = reroll(numbers, block).reshape(-1).long()
-            return order, (int(size[0]), int(size[1]))
-    return None
-
-
-def _nested_order(model: nn.Module, shape: tuple[int, ...]) -> tuple[Tensor, tuple[int, int]] | None:
-    """Undo NesT's `[B, blocks, tokens of a block, C]`."""
-    if type(model).__name__ != "Nest":
-        return None
-    from timm.models.nest import deblockify
-
-    side = round(shape[2] ** 0.5)
-    numbers = torch.arange(shape[1] * shape[2]).reshape(1, shape[1], shape[2], 1)
-    rows = deblockify(numbers, side)
-    return rows.reshape(-1), (int(rows.shape[1]), int(rows.shape[2]))
