@@ -93,3 +93,21 @@ def test_ends_that_are_said_to_be_inclusive_make_a_box_of_one_pixel():
     box = Box("", 5, 5, 5, 9)
     assert not is_degenerate(box, one_pixel=True) and boxes_mask([box], (12, 12)).sum() == 5
     assert is_degenerate(Box("", 6, 5, 5, 9), one_pixel=True) and not boxes_mask([Box("", 6, 5, 5, 9)], (12, 12)).any()
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "shift_jis", "euc-kr", "big5", "utf-8", "utf-16", "latin-1"])
+def test_annotations_of_any_encoding_are_read(encoding):
+    """Expat itself takes no encoding of several bytes a letter but Unicode's."""
+    name = {"gb2312": "狗", "shift_jis": "犬", "euc-kr": "개", "big5": "狗"}.get(encoding, "Hündin")
+    text = f'<?xml version="1.0" encoding="{encoding}"?>\n<annotation>{OBJECT.format(name, 1, 2, 3, 4)}</annotation>'
+    (box,) = parse_voc(text.encode(encoding)).boxes
+    assert box == Box(name, 1, 2, 3, 4)
+    with pytest.raises(UnusableImage):
+        parse_voc(text.replace(encoding, "nosuch-9").encode(encoding if encoding != "utf-16" else "utf-8"))
+
+
+@pytest.mark.parametrize("word", ["1" * 20, "9" * 5000, "1000000", "-1", "1e400", "nan", "1.5"])
+def test_a_class_beyond_the_limits_is_no_class(word):
+    with pytest.raises(UnusableImage, match="line 1: class .* is no number from 0 to 999999"):
+        parse_polygons(f"{word} 0 0 1 0 1 1")
+    assert parse_polygons("3.0 0 0 1 0 1 1")[0][0] == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -363,3 +364,96 @@ def test_in9_map_is_read_from_its_file(tmp_path):
     logits = torch.zeros(4, 12)
     logits[[0, 1, 2, 3], [2, 1, 7, 0]] = 1  # -> dog, bird, none of them, dog
     assert labels.reduce(logits).argmax(1).tolist() == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("kind", ["imagefolder", "imagenet", "folder"])
+def test_links_to_folders_are_followed_and_circles_are_not(tmp_path, kind):
+    """`Path.rglob` follows no links before Python 3.13: whole classes were gone, and labels shifted."""
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / "root"
+    base = root / "Data/CLS-LOC/val" if kind == "imagenet" else root
+    for wnid in (TENCH, GOLDFISH):
+        save(solid(9), elsewhere / wnid / f"{wnid}_1.png")
+    base.mkdir(parents=True)
+    (root / "Annotations").mkdir()
+    for wnid in (TENCH, GOLDFISH):
+        (base / wnid).symlink_to(elsewhere / wnid)
+    (elsewhere / TENCH / "circle").symlink_to(base)
+    source = open_source(f"{kind}:{root}")
+    assert source.length == 2, [source.key(index) for index in range(source.length)]
+    if kind != "folder":
+        assert source.labels.tolist() == [0, 1] and source.entry(1).label_name == "goldfish"
+
+
+def test_names_that_are_no_text_are_read_and_written_out(tmp_path):
+    import os
+
+    try:
+        (tmp_path / os.fsdecode(b"a\xff.png")).write_bytes(encoded(solid(9)))
+    except OSError:
+        pytest.skip("the file system takes UTF-8 alone")
+    source = open_source(f"folder:{tmp_path}")
+    assert source.key(0) == "a\\xff.png" and source.read(0).image.size == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("hfds/timm/mini-imagenet", "is written data=hfds:timm/mini-imagenet"),
+        ("wds//data/shards", "is written data=wds:/data/shards"),
+        ("{photos}", "say of which kind it is: data=imagefolder:"),
+        ("{photos}/cat", "say of which kind it is: data=folder:"),
+        ("{table}", "say of which kind it is: data=parquet:"),
+        ("imagefolder:", "give data=imagefolder:PATH"),
+    ],
+)
+def test_old_spellings_are_one_line_with_the_new_one(tmp_path, written, says):
+    save(solid(9), tmp_path / "photos/cat/a.png")
+    pq.write_table(pa.table({"image": [encoded(solid(9))]}), tmp_path / "val.parquet")
+    with pytest.raises(VitvisError, match=re.escape(says)) as error:
+        open_source(written.format(photos=tmp_path / "photos", table=tmp_path / "val.parquet"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"label_file": "x"}, "only data=imagenet:PATH has one"),
+        ({"regions": "boxes:x"}, "auto, none, polygons:FOLDER"),
+        ({"regions": "masks:nowhere"}, "no such folder"),
+        ({"split": "val"}, "no folder .*val"),
+        ({"classes": "nowhere.txt"}, "classes=nowhere.txt: no such file"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(tmp_path, options, says):
+    save(solid(9), tmp_path / "a.png")
+    with pytest.raises(VitvisError, match=says):
+        open_source(f"folder:{tmp_path}", **options)
+
+
+def test_regions_lie_where_the_user_says(tmp_path):
+    save(solid(9, (10, 10)), tmp_path / "photos/cat/a.png")
+    save(solid(9, (10, 10)), tmp_path / "photos/cat/b.png")
+    (tmp_path / "polygons").mkdir()
+    (tmp_path / "polygons/a.txt").write_text("7 0 0 0.5 0 0.5 1 0 1\n")
+    source = open_source(f"imagefolder:{tmp_path / 'photos'}", regions=f"polygons:{tmp_path / 'polygons'}")
+    assert source.measurable.tolist() == [0] and source.read(0).mask[:, :5].all() and source.read(1).mask is None
+    assert not open_source(f"imagefolder:{tmp_path / 'photos'}").has_objects
+
+
+def test_class_lists_of_every_form(tmp_path):
+    from vitvis.data.classes import read_classes
+
+    file = tmp_path / "classes.txt"
+    for text, names, ids in (
+        ("traffic light\nfire hydrant\n", ["traffic light", "fire hydrant"], None),
+        (f"0\t{TENCH}\ttench, Tinca tinca\n1\t{GOLDFISH}\tgoldfish\n", ["tench, Tinca tinca", "goldfish"],
+         [TENCH, GOLDFISH]),
+        ("0 person\n2 car\n", ["person", "1", "car"], None),
+        ("0,person\n1,traffic light\n", ["person", "traffic light"], None),
+    ):  # fmt: skip
+        file.write_text(text)
+        classes = read_classes(file)
+        assert (classes.names, classes.ids) == (names, ids)
+    file.write_text("99999999999 x\n")
+    with pytest.raises(VitvisError, match="is no number from 0 to 999999"):
+        read_classes(file)

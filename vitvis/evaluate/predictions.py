@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -95,7 +96,7 @@ def encode_predictions(predictions: Predictions, source: Source, fingerprint: di
 def decode_predictions(path: Path, fingerprint: dict[str, Any]) -> Predictions | None:
     """Read predictions back; None where there are none, or they are damaged, or of something that is different now."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(io.BytesIO(path.read_bytes()))  # pyarrow itself takes no name that isn't UTF-8
     except (OSError, pa.ArrowException):
         return None
     metadata = table.schema.metadata or {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["clean", "to_markdown", "to_terminal"]
+__all__ = ["clean", "plus_minus", "to_markdown", "to_terminal"]
 
 Row = dict[str, Any]
 _LABELS = {
@@ -37,10 +38,20 @@ def cell(row: Row, metric: str, *, signed: bool = False, short: bool = False) ->
         return "-"
     sign = "+" if signed else ""
     if short:
-        spread = "" if low is None or not math.isfinite(low) else f" ±{max(high - value, value - low):.1f}"
+        wider = "" if low is None or not math.isfinite(low) else f"{max(high - value, value - low):.1f}"
+        spread = f" {plus_minus()}{wider}" if wider else ""
         return f"{value:{sign}.1f}{spread}"
     text = f"{value:{sign}.2f}"
     return text if low is None or not math.isfinite(low) else f"{text} [{low:{sign}.2f}, {high:{sign}.2f}]"
+
+
+def plus_minus() -> str:
+    """Return the sign, or what stands for it where the terminal has no such letter."""
+    try:
+        "±".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "+-"
+    return "±"
 
 
 def _metrics(rows: Sequence[Row]) -> list[str]:

@@ -37,14 +37,14 @@ def _act(settings: EvaluateSettings, options: Mapping[str, str]) -> None:
         return
     from rich.console import Console
 
-    from vitvis.evaluate.report import to_terminal
+    from vitvis.evaluate.report import plus_minus, to_terminal
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     about = results["about"]
     console.print(f"{about['images']} images of {about['data']}, {about['skipped']} skipped", highlight=False)
     for table in to_terminal(results):
         console.print(table)
-    console.print("± is the wider side of the 95 % interval; results.md has both ends", style="dim")
+    console.print(f"{plus_minus()} is the wider side of the 95 % interval; results.md has both ends", style="dim")
     console.print(f"results in {results['out']}", highlight=False, soft_wrap=True)
 
 

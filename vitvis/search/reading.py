@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -54,7 +55,11 @@ class SearchRun:
         import pyarrow.parquet as pq
 
         path = self._whole("images.parquet")
-        return {row["index"]: row for row in pq.ParquetFile(path).read().to_pylist()} if path is not None else {}
+        return (
+            {row["index"]: row for row in pq.ParquetFile(io.BytesIO(path.read_bytes())).read().to_pylist()}
+            if path is not None
+            else {}
+        )
 
     def record(self, address: str) -> dict[str, Any]:
         """Return the record of a unit.

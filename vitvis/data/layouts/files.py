@@ -12,7 +12,7 @@ from vitvis.data.decode import SUFFIXES, is_picture
 from vitvis.data.source import Request
 from vitvis.errors import VitvisError, nearest
 
-__all__ = ["find_child", "images_in", "of_split", "open_folder", "subfolders"]
+__all__ = ["find_child", "images_in", "of_split", "open_folder", "printable", "subfolders"]
 
 T = TypeVar("T")
 #: Names that a split goes by; `val` of one is `validation` of another.
@@ -67,6 +67,11 @@ def images_in(folder: Path, wanted: Callable[[str], bool] = is_picture) -> list[
         prefix = os.path.relpath(parent, folder).replace(os.sep, "/")
         found += [name if prefix == "." else f"{prefix}/{name}" for name in files if wanted(name)]
     return sorted(found)
+
+
+def printable(name: str) -> str:
+    """Return a file's name as text, the same in every locale; bytes that are no UTF-8 are written out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _identity(path: str | Path) -> tuple[int, int]:

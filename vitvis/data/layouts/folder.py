@@ -11,7 +11,7 @@ from PIL.Image import Image
 from vitvis.data.boxes import polygon_area
 from vitvis.data.classes import Classes, make_classes, parse_label, read_classes, read_words
 from vitvis.data.decode import decode
-from vitvis.data.layouts.files import find_child, images_in, no_images, open_folder
+from vitvis.data.layouts.files import find_child, images_in, no_images, open_folder, printable
 from vitvis.data.objects import ObjectFolder
 from vitvis.data.photo import UnusableImage
 from vitvis.data.source import Request, Source
@@ -35,7 +35,7 @@ class Files(Source):
 
     def key(self, index: int) -> str:
         """Return a photo's path below the folder."""
-        return self.files[index]
+        return printable(self.files[index])
 
     def load(self, index: int) -> Image:
         """Decode a photo."""
@@ -51,7 +51,7 @@ class ImageFolder(Files):
         self.list_files(root, [file for file in images_in(root) if "/" in file])
         if not self.files:
             raise no_images(request, "images in folders, one a class (data=folder:PATH takes them without)")
-        names = [file.partition("/")[0] for file in self.files]
+        names = [printable(file.partition("/")[0]) for file in self.files]
         self.classes = make_classes(names)
         label_of = {name: label for label, name in enumerate(self.classes.ids or self.classes.names)}
         self.labels = np.array([label_of[name] for name in names], np.int64)
@@ -92,7 +92,7 @@ class Folder(Files):
         file, listing = find_child(base, _LABELS), find_child(base, _CLASSES)
         listed = {row[0]: row[1] for row in read_words(file) if len(row) > 1} if file and file.is_file() else {}
         self.classes = read_classes(listing) if listing else Classes()
-        folders = [Path(file).parent.name for file in self.files]
+        folders = [printable(Path(file).parent.name) for file in self.files]
         if not listed and self._objects and any(folders) and not listing:
             self.classes = make_classes([name for name in folders if name])
         if not listed and not self._objects:
@@ -100,7 +100,7 @@ class Folder(Files):
             return
         self._by_polygon = not listed and not any(folders)
         number = {name: label for label, name in enumerate(self.classes.ids or self.classes.names)}
-        for index, (key, folder) in enumerate(zip(self.files, folders, strict=True)):
+        for index, (key, folder) in enumerate(zip(map(printable, self.files), folders, strict=True)):
             try:
                 if self._by_polygon:
                     self.labels[index] = self._largest(key)

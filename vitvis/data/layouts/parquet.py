@@ -48,12 +48,12 @@ class Parquet(Source):
         self._loaded: tuple[int, Any] | None = None
         first, file = 0, paths[0]
         try:
-            schema = pq.read_schema(file)
+            schema = _open(file).schema_arrow
             self._column = _image_column(schema, request.spec)
             columns = self._columns(schema)
             parts = []
             for file in paths:
-                table = pq.ParquetFile(file)
+                table = _open(file)
                 for group in range(table.num_row_groups):
                     self._groups.append((file, group, first))
                     first += table.metadata.row_group(group).num_rows
@@ -87,7 +87,7 @@ class Parquet(Source):
         if self._loaded is None or self._loaded[0] != number:
             self._loaded = None  # let go of the last group before the next comes
             try:
-                column = pq.ParquetFile(file).read_row_group(group, columns=[self._column]).column(0)
+                column = _open(file).read_row_group(group, columns=[self._column]).column(0)
                 self._loaded = number, column
             except (pa.ArrowException, OSError) as error:
                 self._loaded = number, f"{file.name}: row group {group} can't be read ({str(error).splitlines()[0]})"
@@ -228,6 +228,15 @@ def number_labels(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     if labels.max(initial=-1) >= MAX_CLASSES:
         raise UnusableImage(f"class {labels.max()} in row {labels.argmax()} is no number from 0 to {MAX_CLASSES - 1}")
     return np.maximum(labels, -1), words
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    """Open a file, also one whose name pyarrow can't take: it has to be UTF-8, which names on disks need not be."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return pq.ParquetFile(open(path, "rb"))
+    return pq.ParquetFile(path)
 
 
 def _read_rows(table: pq.ParquetFile, group: int, columns: list[str]) -> pa.Table:

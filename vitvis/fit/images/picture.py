@@ -9,15 +9,15 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from vitvis.data.decode import SUFFIXES, decode
+from vitvis.data.photo import UnusableImage
 from vitvis.errors import VitvisError
 
 __all__ = ["list_pictures", "read_picture"]
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-
 
 def read_picture(path: str | Path, size: tuple[int, int]) -> Tensor:
-    """Read a picture, cut its middle to the aspect ratio of `size` and resize it.
+    """Read a picture as all commands read photos, cut its middle to the aspect ratio of `size` and resize it.
 
     Args:
         path: file.
@@ -33,12 +33,9 @@ def read_picture(path: str | Path, size: tuple[int, int]) -> Tensor:
     if not path.is_file():
         raise VitvisError(f"image.start={path}: no such file; give a picture, or noise")
     try:
-        with Image.open(path) as image:
-            fitted = ImageOps.fit(
-                ImageOps.exif_transpose(image).convert("RGB"), (size[1], size[0]), Image.Resampling.LANCZOS
-            )
-    except OSError as error:
-        raise VitvisError(f"{path}: can't be read as a picture ({error})") from None
+        fitted = ImageOps.fit(decode(path), (size[1], size[0]), Image.Resampling.LANCZOS)
+    except UnusableImage as reason:
+        raise VitvisError(f"{path}: can't be read as a picture ({reason})") from None
     return torch.from_numpy(numpy.array(fitted)).permute(2, 0, 1).float() / 255
 
 
@@ -51,7 +48,7 @@ def list_pictures(folder: str | Path) -> list[Path]:
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise VitvisError(f"image.magnitude={folder}: no such folder; give one that holds pictures, or null for 1/f")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise VitvisError(f"image.magnitude={folder}: holds no picture ({', '.join(sorted(_SUFFIXES))})")
+        raise VitvisError(f"image.magnitude={folder}: holds no picture ({', '.join(sorted(SUFFIXES))})")
     return found
