@@ -82,6 +82,7 @@ def _charts(table: _Table) -> list[dict[str, Any]]:
     wanted: list[tuple[str, str, Any, tuple[float, float] | None, str]] = [
         ("Activation", "median over units, clean image", lambda row: _ok(row, row.get("activation")), None, ""),
         ("Selectivity", "mean; 1: no other unit of the site fires more", record_selectivity, (0, 1), ""),
+        ("Judge", "mean verdict of another model: 0 by chance, 1 at best", lambda row: row.get("judge"), None, ""),
         ("High frequencies", "mean share of energy above half of Nyquist",
          lambda row: _ok(row, row.get("hf_share")), (0, 1), "%"),
         ("Dead or failed", "share of units", lambda row: float(row.get("status") != "ok"), (0, 1), "%"),

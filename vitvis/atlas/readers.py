@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitvis.atlas.judgements import join_judgements
 from vitvis.atlas.model import Backbone, Picture, Run, Site
 from vitvis.atlas.privacy import tidy
 from vitvis.errors import VitvisError
@@ -61,6 +62,8 @@ def read_backbones(runs: Sequence[Run]) -> list[Backbone]:
             continue
         described = run.manifest.get("backbone") or {}
         records = read_records(run.path)
+        if run.kind == "fit":
+            records = join_judgements(run.path, records)
         run.found = len(records)
         for record in records:
             _check_record(run, record)

@@ -7,13 +7,15 @@ from typing import Any
 
 from vitvis.atlas.concepts import concept_columns
 from vitvis.atlas.details import number
+from vitvis.atlas.judgements import JUDGED
 from vitvis.atlas.model import Picture, Site
 from vitvis.atlas.overview import record_selectivity
 from vitvis.atlas.sprites import Sheets
 
 __all__ = ["site_table"]
 
-_NUMBERS = ("activation", "activation_start", "activation_peak", "rank", "hf_share", "tv", "steps", "seconds")
+_NUMBERS = ("activation", "activation_start", "activation_peak", "rank", "hf_share", "tv", "steps", "seconds",
+            *JUDGED)  # fmt: skip
 
 
 def site_table(site: Site, sheets: Sheets, veil: Callable[[Any], Any]) -> dict[str, Any]:
@@ -31,6 +33,7 @@ def site_table(site: Site, sheets: Sheets, veil: Callable[[Any], Any]) -> dict[s
         "seed": [picture.record.get("seed") for picture in pictures],
         "status": [_status(picture) for picture in pictures],
         "selectivity": [number(record_selectivity(picture.record), 4) for picture in pictures],
+        "judges": [str(picture.record.get("judges") or "") for picture in pictures],
         "message": [veil(str(picture.record.get("message") or "")) for picture in pictures],
     }
     for name in _NUMBERS:

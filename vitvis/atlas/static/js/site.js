@@ -3,6 +3,8 @@ const SORTS = {
   index: ["index", (table) => (unit) => table.index[unit], false],
   activation: ["activation", (table, place) => (unit) => table.activation[place(unit)], true],
   selectivity: ["selectivity", (table, place) => (unit) => table.selectivity[place(unit)], true],
+  judge: ["judge", (table, place) => (unit) => table.judge[place(unit)], true],
+  choice: ["choice test", (table, place) => (unit) => table.choice[place(unit)], true],
   exemplar: ["strongest photo", (table) => (unit) => table.strongest[unit], true],
   concept: ["concept score", (table) => (unit) => table.concept[unit], true],
 };
@@ -72,7 +74,8 @@ const siteView = async (root, backboneId, siteName, query) => {
   const makeTile = (position, height) => {
     const unit = order.units[position], place = order.place(unit), status = table.status[place];
     const key = table.keys[unit];
-    const value = options.sort === "concept" ? table.concept[unit] : options.sort === "selectivity" ? table.selectivity[place] : options.sort === "exemplar" ? table.strongest[unit] : table.activation[place] ?? table.strongest[unit];
+    const plain = options.sort === "index" || options.sort === "activation";
+    const value = plain ? table.activation[place] ?? table.strongest[unit] : SORTS[options.sort][1](table, order.place)(unit) ?? null;
     const note = status === "ok" || status === "photo" ? (value === null ? "" : show(value, 2)) : status;
     return h("a", {
       class: `tile is-${status}`, href: link(backboneId, siteName, key), "data-position": position, tabindex: position === focused ? 0 : -1,

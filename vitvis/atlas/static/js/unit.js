@@ -101,6 +101,11 @@ const imageFacts = (site, table, place, search) => {
     table.rank[place] !== null && ["rank at the site", `${show(table.rank[place], 6)} of ${site.width || "?"}`],
     ["selectivity", show(table.selectivity[place])],
     ["high frequencies", percent(table.hf_share[place])],
+    table.judge[place] !== null && ["judge", `${show(table.judge[place], 2)}${table.judges[place] ? ` by ${table.judges[place]}` : ""}`],
+    table.choice[place] !== null && ["choice test", percent(table.choice[place])],
+    table.class_probability[place] !== null && ["class, to the judge", `${percent(table.class_probability[place])}${table.class_rank[place] === null ? "" : `, place ${show(table.class_rank[place], 3)}`}`],
+    table.kept[place] !== null && ["activation kept", percent(table.kept[place])],
+    table.agreement[place] !== null && ["seeds agree", percent(table.agreement[place])],
     ["seed", show(table.seed[place])],
     ["steps", show(table.steps[place], 6)],
   ]);
