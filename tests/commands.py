@@ -208,16 +208,11 @@ def _check_settings(settings: Any) -> None:
 
 
 def _check_model(name: str) -> None:
-    from vitvis.backbones.loading import _bundled_names, _check_name
+    from vitvis.backbones.loading import check_name
 
-    if name.startswith("open_clip:"):
-        import open_clip
-
-        if name.partition(":")[2] not in open_clip.list_models():
-            raise Wrong(f"open_clip has no model {name}")
-    elif not name.isupper() and name not in _bundled_names():  # MODEL is for the reader to fill in
+    if not name.isupper():  # MODEL is for the reader to fill in
         try:
-            _check_name(name)
+            check_name(name)
         except VitvisError as error:
             raise Wrong(str(error)) from None
 

@@ -10,6 +10,7 @@ import pytest
 from vitvis.atlas.commands import Commands
 from vitvis.atlas.model import Picture, Run
 from vitvis.config.core import merge, to_container, to_yaml
+from vitvis.config.paths import expand_user
 from vitvis.fit import COMMAND
 from vitvis.fit.settings import FitSettings
 
@@ -40,7 +41,7 @@ def make_run(path: Path, kind: str, config: str) -> Run:
 def test_any_unit_is_the_one_that_is_made(address: str, tmp_path: Path) -> None:
     run = make_run(tmp_path, "fit", to_yaml(merge(FitSettings)))
     read = read_back(Commands().line(Picture(run, 0, {"address": address, "seed": 3}, None), address))
-    assert read.units == [address]
+    assert read.units == [expand_user(address)]
     assert read.seeds == [3]
 
 

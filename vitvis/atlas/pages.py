@@ -11,8 +11,8 @@ from vitvis.atlas import overview
 from vitvis.atlas.details import PER_PART, number
 from vitvis.atlas.model import Backbone, Run, Site
 from vitvis.atlas.output import Output, quoted
-from vitvis.atlas.readers import flatten
 from vitvis.atlas.sprites import COLUMNS
+from vitvis.config.values import flatten_values
 
 __all__ = ["MARK", "atlas_data", "describe_run", "write_pages"]
 
@@ -33,7 +33,7 @@ def describe_run(run: Run, veil: Callable[[Any], Any]) -> dict[str, Any]:
         "backbone": str((manifest.get("backbone") or {}).get("name") or ""),
         "recipe": str(manifest.get("recipe_hash") or ""),
         "differs": {name: _plain(value) for name, value in veil(run.differs).items()},
-        "settings": {name: _plain(value) for name, value in flatten(manifest.get("recipe") or {}).items()},
+        "settings": {name: _plain(value) for name, value in flatten_values(manifest.get("recipe") or {}).items()},
         "command": str(manifest.get("command") or ""),
         "created": str(manifest.get("created") or ""),
         "vitvis": str(manifest.get("vitvis") or ""),

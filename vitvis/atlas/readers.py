@@ -10,10 +10,11 @@ from typing import Any
 from vitvis.atlas.judgements import join_judgements
 from vitvis.atlas.model import Backbone, Picture, Run, Site
 from vitvis.atlas.privacy import tidy
+from vitvis.config.values import flatten_values
 from vitvis.errors import VitvisError
 from vitvis.runs import read_manifest, read_records
 
-__all__ = ["flatten", "read_backbones", "read_runs"]
+__all__ = ["read_backbones", "read_runs"]
 
 KINDS = ("fit", "search", "evaluate", "sweep")
 _NEEDED = ("backbone", "site", "kind", "depth", "unit", "address")
@@ -110,13 +111,6 @@ def _check_record(run: Run, record: dict[str, Any]) -> None:
         )
 
 
-def flatten(content: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as `{"optim.lr": 0.05}`."""
-    if not isinstance(content, dict) or not content:
-        return {prefix.rstrip("."): content} if prefix else {}
-    return {name: value for key, item in content.items() for name, value in flatten(item, f"{prefix}{key}.").items()}
-
-
 def _make_site(
     number: str, backbone: str, name: str, described: dict[str, Any], rows: list[tuple[Run, dict[str, Any]]]
 ) -> Site:
@@ -198,7 +192,7 @@ def _name_apart(runs: Sequence[Run]) -> None:
 
 
 def _mark_differences(runs: Sequence[Run]) -> None:
-    flat = [flatten(run.manifest.get("recipe") or {}) for run in runs]
+    flat = [flatten_values(run.manifest.get("recipe") or {}) for run in runs]
     names = dict.fromkeys(name for settings in flat for name in settings)
     varied = [name for name in names if len({json.dumps(settings.get(name), default=str) for settings in flat}) > 1]
     for run, settings in zip(runs, flat, strict=True):

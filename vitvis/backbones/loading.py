@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,21 @@ def _bundled_names() -> list[str]:
     return list(getattr(importlib.import_module("vitvis.bundled"), "BUNDLED", {}))
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Find out whether a model is known, without making it; one of open_clip, only where that is installed.
+
+    Raises:
+        VitvisError: it is not; names the nearest that is.
+    """
     import timm
 
-    if name.startswith(_HUB_PREFIXES):
+    if name.startswith("open_clip:"):
+        from vitvis.backbones.openclip import check_open_clip_name
+
+        if find_spec("open_clip") is not None:
+            check_open_clip_name(name)
+        return
+    if name.startswith(_HUB_PREFIXES) or name in _bundled_names():
         return
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
@@ -110,7 +122,7 @@ def _load(name: str, weights: str, size: tuple[int, int] | None, timm_kwargs: di
     if not bundled:
         if weights == "bundled":
             raise VitvisError(f"no bundled model '{name}'; bundled: {', '.join(_bundled_names()) or 'none'}")
-        _check_name(name)
+        check_name(name)
     file = Path(weights).expanduser() if weights not in ("hub", "none", "bundled") else None
     state = read_tensors(file) if file is not None else None
     kwargs = dict(timm_kwargs)

@@ -160,6 +160,21 @@ class _TextOnly(nn.Module):
             self.register_parameter(name, value)  # type: ignore[arg-type]
 
 
+def check_open_clip_name(name: str) -> str:
+    """Return the name of a model within open_clip.
+
+    Raises:
+        VitvisError: there is none of that name.
+    """
+    import open_clip
+
+    short = name.removeprefix(PREFIX)
+    if short not in open_clip.list_models():
+        hint = nearest(short, open_clip.list_models()) or ";"
+        raise VitvisError(f"no model '{short}' in open_clip {open_clip.__version__}{hint} see open_clip.list_models()")
+    return short
+
+
 def load_open_clip(name: str, weights: str = "none", image_size: tuple[int, int] | None = None) -> Backbone:
     """Load a model of open_clip.
 
@@ -175,10 +190,7 @@ def load_open_clip(name: str, weights: str = "none", image_size: tuple[int, int]
         import open_clip
     except ImportError as error:
         raise VitvisError(f"model {name} needs open_clip; pip install 'vitvis[clip]'") from error
-    short = name.removeprefix(PREFIX)
-    if short not in open_clip.list_models():
-        hint = nearest(short, open_clip.list_models()) or ";"
-        raise VitvisError(f"no model '{short}' in open_clip {open_clip.__version__}{hint} see open_clip.list_models()")
+    short = check_open_clip_name(name)
     tags = open_clip.list_pretrained_tags_by_model(short)
     file = Path(weights).expanduser()
     downloaded = weights in tags

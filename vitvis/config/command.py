@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,6 +103,7 @@ class Command(Generic[S]):
             settings, options = self.read(argv)
             if "--print-config" not in options:
                 ready(settings)
+                os.environ["MPLBACKEND"] = "agg"  # commands draw into files; a notebook's own can't be had in here
                 logging.basicConfig(format="vitvis: %(message)s", level=logging.WARNING)
                 return self.action(settings, options) or 0
             print(to_yaml(settings), end="")

@@ -34,7 +34,8 @@ def parse_tokens(value: Any) -> str | int | list[int]:
         numbers = [coerce(item, int, "tokens") for item in items]
     except VitvisError:
         numbers = []
-    if len(numbers) == 1 and not isinstance(word, list | tuple):
+    listed = isinstance(word, list | tuple) or isinstance(word, str) and word.startswith(("[", "("))
+    if len(numbers) == 1 and not listed:
         if abs(numbers[0]) > PIXELS**2:
             raise VitvisError(f"tokens={shown(value)}: no image has so many patches")
         return numbers[0]
@@ -61,6 +62,8 @@ def parse_devices(value: Any) -> str | int | list[int]:
         numbers = [coerce(item, int, "devices") for item in items]
     except VitvisError:
         numbers = []
+    if numbers == [-1] and not listed:  # Lightning's word for it
+        return "auto"
     lowest = 0 if listed else 1
     if not numbers or not all(lowest <= number <= PROCESSES for number in numbers):
         raise VitvisError(f"devices={shown(value)}: give how many, a list of indices such as [0,1], or auto for all")

@@ -17,7 +17,8 @@ from vitvis.config.addresses import parse_addresses as split_units
 from vitvis.config.limits import DIGITS
 from vitvis.errors import VitvisError
 
-__all__ = ["coerce", "describe", "flatten", "group_of", "is_null", "members", "shown", "split_list", "split_units"]
+__all__ = ["coerce", "describe", "flatten", "flatten_values", "group_of", "is_null", "members", "shown", "split_list",
+           "split_units"]  # fmt: skip
 
 _NULLS = {"none", "null", "~", ""}
 _TRUE = {"true", "yes", "on", "1"}
@@ -136,7 +137,7 @@ def _read(value: Any, kind: Any, option: Any, where: str, typed: bool) -> tuple[
         return _read_int(value, text)
     if kind is float:
         if text is not None and _FLOAT.match(text):
-            return True, float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
+            return True, _float(text)
         return isinstance(value, int | float) and not isinstance(value, bool), value
     if kind is list:
         items = split_list(value) if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
@@ -160,10 +161,14 @@ def _read_int(value: Any, text: str | None) -> tuple[bool, Any]:
     if text is not None:
         if _INT.match(text):
             return _short(text), int(text) if _short(text) else text
-        value = float(text.replace("_", "")) if _FLOAT.match(text) else None
+        value = _float(text) if _FLOAT.match(text) else None
     if isinstance(value, float) and value.is_integer():  # a quantised sweep sends 400.0
         return True, int(value)
     return isinstance(value, int), value
+
+
+def _float(text: str) -> float:
+    return float(text.lower().replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
 
 
 def _short(number: str) -> bool:
@@ -181,7 +186,7 @@ def _guess(text: str, where: str) -> Any:
     if _INT.match(stripped) and _short(stripped):
         return int(stripped)
     if _FLOAT.match(stripped):
-        return float(stripped.replace("_", ""))
+        return _float(stripped)
     if stripped.startswith("[") and _closes_at_end(stripped):
         return [_guess(item, where) for item in split_list(stripped)]
     if stripped.startswith("{") and _closes_at_end(stripped) and ":" in stripped:
@@ -216,16 +221,19 @@ def _unquote(text: str) -> str:
     return text[1:-1] if len(text) >= 2 and text[0] in _QUOTES and text[-1] == text[0] else text
 
 
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return nested settings as overrides `a.b=c` that read back as the same values."""
-    found: list[str] = []
+def flatten_values(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, `{"optim.lr": 0.05}`; an empty one stays as it is."""
+    flat: dict[str, Any] = {}
     for key, value in settings.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            found += flatten(value, f"{name}.")
-        elif not isinstance(value, Mapping):
-            found.append(f"{name}={_write(value)}")
-    return found
+        inner = isinstance(value, Mapping) and value
+        flat |= flatten_values(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat
+
+
+def flatten(settings: Mapping[str, Any]) -> list[str]:
+    """Return nested settings as overrides `a.b=c` that read back as the same values."""
+    flat = flatten_values(settings)
+    return [f"{name}={_write(value)}" for name, value in flat.items() if not isinstance(value, Mapping)]
 
 
 def _write(value: Any) -> str:

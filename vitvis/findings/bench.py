@@ -163,12 +163,21 @@ class Bench:
         return open_source(self.settings.data, limit=self.settings.limit)
 
     def check(self) -> None:
-        """Find mistakes in `data` before anything is made.
+        """Find mistakes in names of models and data before anything is loaded or made.
 
         Raises:
-            VitvisError: no such data, a stream, or photos without classes.
+            VitvisError: no such model, no such data, a stream, photos without classes, or a folder of another run.
         """
+        from vitvis.backbones.loading import check_name
+        from vitvis.data.kinds import open_source
+
+        if (self.out / "manifest.json").exists():
+            raise VitvisError(f"out={self.out}: holds a run; choose another folder")
+        for name in (self.settings.model, self.settings.cnn, self.settings.clip):
+            check_name(name)
         spec = self.settings.data
+        if self.settings.boxes is not None:
+            open_source(self.settings.boxes)
         if not spec:
             return
         if not self.source.random_access:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from vitvis.config import limits, setting
+from vitvis.config import limits, merge, setting
 from vitvis.config.sizes import parse_image_size
+from vitvis.config.values import shown
+from vitvis.errors import VitvisError
+from vitvis.evaluate.settings import EvaluateSettings
+from vitvis.fit.settings import FitSettings
 
 __all__ = ["STATEMENTS", "FindingsSettings", "FindingsTrainerSettings"]
 
+DEFAULT_CLIP = "open_clip:ViT-B-16-quickgelu"
 #: The statements, in the order of the page.
 STATEMENTS = ("kinds", "depth", "agreement", "background", "lowpass", "tokens", "clip")
 
@@ -73,7 +78,7 @@ class FindingsSettings:
     """Settings of vitvis.fit for images in the paper's recipe: paper.steps=400."""
     evaluate: dict[str, Any] = setting({})
     """Settings of vitvis.evaluate: evaluate.label_file=FILE."""
-    clip: str = setting("open_clip:ViT-B-16-quickgelu")
+    clip: str = setting(DEFAULT_CLIP)
     """A model of open_clip, for concepts."""
     clip_weights: str | None = setting(None, path="weights")
     """Its weights: a file or a tag; when null the statement is not run, and its commands are tried on random
@@ -88,3 +93,12 @@ class FindingsSettings:
     """Where the work is done."""
     out: str = setting("out/findings", path="out")
     """The folder; started again, only what is missing is done."""
+
+    def __post_init__(self) -> None:
+        for name, schema in (("fit", FitSettings), ("paper", FitSettings), ("evaluate", EvaluateSettings)):
+            try:
+                merge(schema, getattr(self, name))
+            except VitvisError as error:
+                raise VitvisError(f"{name}: {error}") from None
+        if not self.clip.startswith("open_clip:"):
+            raise VitvisError(f"clip={shown(self.clip)}: has to be a model of open_clip, such as {DEFAULT_CLIP}")

@@ -17,11 +17,13 @@ import torch
 from vitvis import __version__
 from vitvis.backbones import Backbone, Unit, load_backbone, resolve_units, select_tokens
 from vitvis.config.core import to_container
+from vitvis.config.values import flatten
 from vitvis.errors import VitvisError
 from vitvis.fit.chunks import Chunk, plan_chunks, without
 from vitvis.fit.memory import check_memory, choose_chunk, saved_bytes
 from vitvis.fit.module import ActivationMaximization
-from vitvis.fit.recipe import recipe_of
+from vitvis.fit.rebuild import paths_of
+from vitvis.fit.recipe import check_parts, recipe_of
 from vitvis.fit.settings import FitSettings
 from vitvis.launch.ranks import device_of, trainer_arguments
 from vitvis.runs import command_line, digest, recipe_hash
@@ -118,7 +120,7 @@ class Plan:
             "seed": str(seed),
             "vitvis": __version__,
             "command": command_line(),
-            "rebuild": f"python -m vitvis.fit --from-png {shlex.quote('THIS.png')}",
+            "rebuild": f"python -m vitvis.fit --from-png THIS.png {shlex.join(flatten(paths_of(settings)))}".strip(),
             "settings": json.dumps(settings, ensure_ascii=False),
         }
 
@@ -131,6 +133,7 @@ def make_plan(settings: FitSettings) -> Plan:
     """
     arguments = trainer_arguments(settings.trainer)
     device = device_of(arguments)
+    check_parts(settings)
     recipe = recipe_of(settings)
     backbone, told = _load(settings)
     units = resolve_units(settings.units, backbone, seed=settings.seeds[0])

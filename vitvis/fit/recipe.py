@@ -10,7 +10,7 @@ from typing import Any
 from vitvis.config.core import merge, to_container
 from vitvis.fit.settings import FitSettings
 
-__all__ = ["RECIPE", "read_settings", "recipe_of"]
+__all__ = ["RECIPE", "check_parts", "read_settings", "recipe_of"]
 
 #: Settings that belong to the recipe.
 RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "optim")
@@ -34,6 +34,21 @@ def recipe_of(settings: FitSettings) -> dict[str, Any]:
 
         recipe["image"]["magnitude"] = _content(list_pictures(image.magnitude))
     return recipe
+
+
+def check_parts(settings: FitSettings) -> None:
+    """Look every part of a recipe up by its name and make it, before a model is loaded.
+
+    Raises:
+        VitvisError: there is no such part, or it does not take its arguments.
+    """
+    from vitvis.fit.augmentations import make_augmentations
+    from vitvis.fit.images import PARAMETERIZATIONS
+    from vitvis.fit.regularizers import chosen_regularizers
+
+    PARAMETERIZATIONS[settings.image.kind]
+    chosen_regularizers(settings.regularize)
+    make_augmentations(settings.augment, settings.copies).draw([0], 0, 0.0, (64, 64))
 
 
 def _content(files: Sequence[Path]) -> str:

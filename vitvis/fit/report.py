@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vitvis.errors import VitvisError
 from vitvis.runs import read_png_text
 
 if TYPE_CHECKING:
     from vitvis.fit.engine import Fit
 
-__all__ = ["compare", "report", "settings_of"]
+__all__ = ["compare", "report"]
 
 
 def report(fit: Fit) -> str:
@@ -36,18 +34,6 @@ def report(fit: Fit) -> str:
     lines += [f"  failed: {record['address']}: {record['message']}" for record in failed[:5]]
     lines += ["", f"folder  {fit.path}", f"sheet   {fit.sheet}"]
     return "\n".join(lines)
-
-
-def settings_of(file: Path) -> dict[str, Any]:
-    """Return the settings that an image of vitvis carries.
-
-    Raises:
-        VitvisError: it carries none.
-    """
-    text = read_png_text(file)
-    if "settings" not in text:
-        raise VitvisError(f"{file}: carries no settings, so it is no image of vitvis.fit")
-    return json.loads(text["settings"])
 
 
 def compare(original: Path, fit: Fit) -> str:

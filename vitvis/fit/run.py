@@ -45,6 +45,11 @@ def _run(settings: FitSettings) -> Fit:
 
 def _act(settings: FitSettings, options: Mapping[str, str]) -> None:
     began = time.perf_counter()
+    original = options.get("--from-png")
+    if original is not None:
+        from vitvis.fit.rebuild import check_paths_given
+
+        check_paths_given(original, settings)
     from vitvis.fit.report import compare, report
 
     if "--dry-run" in options:
@@ -57,8 +62,8 @@ def _act(settings: FitSettings, options: Mapping[str, str]) -> None:
     done = _run(settings)
     if not done.primary:
         return
-    if "--from-png" in options:
-        print(compare(Path(options["--from-png"]), done))
+    if original is not None:
+        print(compare(Path(original), done))
         return
     from vitvis.atlas import write_atlas
 
@@ -67,9 +72,9 @@ def _act(settings: FitSettings, options: Mapping[str, str]) -> None:
 
 
 def _from_png(file: str) -> dict[str, Any]:
-    from vitvis.fit.report import settings_of
+    from vitvis.fit.rebuild import rebuild_settings
 
-    return settings_of(Path(file)) | {"out": f"out/again-{Path(file).stem}"}
+    return rebuild_settings(file)
 
 
 COMMAND = Command(

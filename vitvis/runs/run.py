@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from vitvis.config import Command, Layer, merge
-from vitvis.errors import VitvisError
+from vitvis.config import Command, Layer, merge, ready
 from vitvis.runs.settings import VerifySettings
 
 if TYPE_CHECKING:
@@ -30,9 +29,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[Verdict]:
     """
     from vitvis.runs.verify import verify
 
-    asked = merge(VerifySettings, cfg, settings)
-    if not asked.folders:
-        raise VitvisError("give run folders: python -m vitvis.runs out/RUN ...")
+    asked = ready(merge(VerifySettings, cfg, settings))
     return [verdict for folder in asked.folders for verdict in verify(folder)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vitvis.config.core import setting
+from vitvis.config import setting
 
 __all__ = ["VerifySettings"]
 
@@ -13,4 +13,5 @@ __all__ = ["VerifySettings"]
 class VerifySettings:
     """Which run folders to verify."""
 
-    folders: list[str] = setting([], "run folders; may be written without folders=")
+    folders: list[str] = setting([], path="folder", required="give run folders: python -m vitvis.runs out/RUN ...")
+    """Run folders; may be written without folders=."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitvis.fit.recipe import RECIPE
 from vitvis.runs import atomic_write
 from vitvis.sweep.charts import draw_chart, is_numeric, label_of, text_of
 from vitvis.sweep.comparison import Comparison
@@ -19,7 +20,6 @@ __all__ = ["PARTS", "write_report"]
 #: Columns of the table, in this order where a run has them.
 PARTS = ("strength", "selectivity", "clearness", "contrast", "relative_activation", "activation", "activation_peak",
          "rank", "hf_share", "tv", "dead_share", "failed_share", "units")  # fmt: skip
-_RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "optim")
 
 
 def write_report(folder: Path, comparison: Comparison) -> list[Path]:
@@ -76,7 +76,7 @@ def best_recipe(comparison: Comparison) -> str | None:
         config = yaml.safe_load((Path(winner.path) / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
         return None
-    recipe = {key: config[key] for key in _RECIPE if key in config}
+    recipe = {key: config[key] for key in RECIPE if key in config}
     settings = ", ".join(f"{name}={label_of(name, value)}" for name, value in winner.settings.items())
     head = (
         f"# The best of {sum(trial.value is not None for trial in comparison.trials)} settings of "

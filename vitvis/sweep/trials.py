@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vitvis.config.values import flatten_values
 from vitvis.errors import VitvisError
 from vitvis.runs import read_manifest, read_records
 from vitvis.runs.summary import summarize
@@ -134,7 +135,7 @@ def read_runs(paths: Sequence[str | Path], metric: Metric, best: Mapping[str, fl
             raise VitvisError(f"{path}: is a run of vitvis.{kind}; a report compares runs of vitvis.fit and sweeps")
     if not folders:
         raise VitvisError(f"--report {' '.join(map(str, paths))}: holds no run yet")
-    flat = [_flatten(_read_config(folder)) for folder in folders]
+    flat = [flatten_values(_read_config(folder)) for folder in folders]
     names = dict.fromkeys(name for settings in flat for name in settings)
     varied = [name for name in names if len({json.dumps(settings.get(name)) for settings in flat}) > 1]
     trials = []
@@ -190,13 +191,3 @@ def _read_config(folder: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise VitvisError(f"{path}: can't be read ({error})") from None
     return {key: value for key, value in content.items() if key not in _NO_SETTING}
-
-
-def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -40,8 +40,12 @@ class KorniaAugmentation(Augmentation):
             raise VitvisError(f"augment.kornia.{name}: kornia has no such 2d augmentation{nearest(name, names)}")
         self.name = f"kornia.{name}"
         try:
+            for chance in ("p", "p_batch"):  # kornia takes any number
+                if not 0 <= float(dict(arguments).get(chance, 1)) <= 1:
+                    raise ValueError(f"{chance}={arguments[chance]}, and a chance is 0 to 1")
             self.module = getattr(library, name)(**arguments)
-        except (TypeError, ValueError) as error:
+            self.draw((64, 64), 0.0, Generator())  # arguments out of their range are told only now
+        except Exception as error:  # kornia's parts object in many ways
             raise VitvisError(f"augment.kornia.{name}: {error}") from None
 
     def draw(self, size: tuple[int, int], progress: float, generator: Generator) -> Draw:
