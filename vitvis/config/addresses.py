@@ -53,7 +53,7 @@ def _split(text: str) -> list[str]:
         elif piece.strip():
             found.append(piece)
         joined = separator == ","
-    return [address for address in (_unquote(piece.strip().strip(",").strip()) for piece in found) if address]
+    return [address for address in (_unquote(piece.strip().strip(",").strip()).strip() for piece in found) if address]
 
 
 def _pieces(text: str) -> list[tuple[str, str]]:

@@ -238,5 +238,10 @@ def flatten(settings: Mapping[str, Any]) -> list[str]:
 
 def _write(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_write(item) for item in value)}]"
+        return f"[{', '.join(_write_item(item) for item in value)}]"
     return "null" if value is None else str(value)
+
+
+def _write_item(value: Any) -> str:
+    text = _write(value)
+    return f'"{text}"' if isinstance(value, str) and '"' not in text and re.search(r"[\s,']", text) else text
