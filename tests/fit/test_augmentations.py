@@ -8,7 +8,14 @@ import torch
 from vitvis.errors import VitvisError
 from vitvis.fit.augmentations import Augmentations, make_augmentations
 from vitvis.fit.augmentations.affine import affine_matrix
-from vitvis.fit.settings import AffineSettings, AugmentSettings, ColorSettings, NoiseSettings, ShiftSettings
+from vitvis.fit.settings import (
+    AffineSettings,
+    AugmentSettings,
+    ColorSettings,
+    CropSettings,
+    NoiseSettings,
+    ShiftSettings,
+)
 
 SIZE = (12, 10)
 EVERY = {
@@ -18,6 +25,7 @@ EVERY = {
     "color": AugmentSettings(affine=None, noise=None, color=ColorSettings()),
     "noise": AugmentSettings(affine=None, noise=NoiseSettings(start=0.5)),
     "noise-channel": AugmentSettings(affine=None, noise=NoiseSettings(start=0.5, per="channel")),
+    "crop": AugmentSettings(affine=None, noise=None, crop=CropSettings(smallest=0.5)),
     "kornia": AugmentSettings(affine=None, noise=None, kornia={"RandomGaussianBlur": {
         "kernel_size": [3, 3], "sigma": [0.1, 2.0], "p": 1.0}}),
     "kornia-p": AugmentSettings(affine=None, noise=None, kornia={"RandomGrayscale": {"p": 0.5}}),
@@ -101,12 +109,28 @@ def test_affine_matrix_turns_about_the_middle() -> None:
 
 def test_affine_shifts_by_pixels_and_fills_by_reflection() -> None:
     augmentation = make_augmentations(AugmentSettings(affine=AffineSettings(fade=None), noise=None), 1).steps[0]
-    matrix = affine_matrix(SIZE, torch.tensor([3.0, 0.0]), torch.tensor(0.0), torch.tensor(1.0))
+    move = torch.tensor([[[3.0, 0.0, 0.0, 0.0]]])
     white = torch.ones(1, 1, 3, *SIZE)
-    torch.testing.assert_close(augmentation.apply(white, {"matrix": matrix[None, None]}), white)
+    torch.testing.assert_close(augmentation.apply(white, {"move": move}), white)
     picture = images(1)[:, None]
-    moved = augmentation.apply(picture, {"matrix": matrix[None, None]})
+    moved = augmentation.apply(picture, {"move": move})
     torch.testing.assert_close(moved[..., 3:], picture[..., :-3], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["affine", "noise", "noise-channel"])
+def test_strength_is_that_of_each_image(name) -> None:
+    pipeline = make_augmentations(EVERY[name], 3)
+    draws = pipeline.draw([0, 0, 0], 2, 0.5, SIZE)
+    plain = pipeline.apply(images(), draws).unflatten(0, (3, 3))
+    graded = pipeline.apply(images(), draws, torch.tensor([0.0, 0.5, 1.0])).unflatten(0, (3, 3))
+    torch.testing.assert_close(graded[0], images()[:1].expand(3, -1, -1, -1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(graded[2], plain[2])
+    if name == "affine":
+        half = make_augmentations(EVERY[name], 3, depth=0.5)  # half of the ranges, the same draws
+        expected = half.apply(images(), half.draw([0, 0, 0], 2, 0.5, SIZE)).unflatten(0, (3, 3))[1]
+    else:
+        expected = (plain[1] + images()[1]) / 2
+    torch.testing.assert_close(graded[1], expected, atol=1e-5, rtol=0)
 
 
 def test_a_faded_warp_leaves_the_copies_exactly_alone() -> None:

@@ -18,6 +18,11 @@ RECIPES = {
         "augment": {"affine": None, "shift": {"pixels": 4, "shared": False}, "kornia": {"RandomGrayscale": {"p": 0.5}}},
         "regularize": {"total_variation": 0.1, "l2": 0.1},
     },
+    "levers": {
+        "image": {"bands": 0.5, "canvas": 1.25, "decay_first": 1.0, "decay": 1.5},
+        "augment": {"crop": {"smallest": 0.5}, "affine": {"fade": None}, "ease": {"over": 0.5, "awake": 3.0}},
+        "steps": 8,
+    },
     "phase": {"image": "phase", "objective": {"measure": "cosine", "pre": 0.5}},
 }
 

@@ -11,7 +11,7 @@ from PIL import Image
 from vitvis.errors import VitvisError
 from vitvis.fit.images import PARAMETERIZATIONS, make_image
 from vitvis.fit.images.color import decorrelation_matrix, recolor
-from vitvis.fit.images.spectrum import half_weights, inverse_frequency, mean_magnitude
+from vitvis.fit.images.spectrum import frequencies, half_weights, inverse_frequency, mean_magnitude
 from vitvis.fit.settings import ImageSettings
 
 KINDS = ("pixel", "fourier", "phase")
@@ -155,3 +155,31 @@ def test_the_start_of_fourier_has_the_contrast_that_its_deviation_promises() -> 
     expected = math.sqrt(sum(2 * (std / 4 / max(math.hypot(u, v) / side, 1 / side)) ** 2 for u, v in waves) / side**2)
     found = torch.logit(image(image.start(range(40)))).std(dim=(-2, -1)).square().mean().sqrt()
     assert found == pytest.approx(expected, rel=0.1)  # 120 draws of which a handful of waves hold most
+
+
+def test_bands_open_from_coarse_to_fine_and_leave_the_end_alone() -> None:
+    image = make_image((32, 32), ImageSettings(bands=0.5, std=1.0))
+    parameter = image.start([0])
+
+    def high(progress: float) -> float:
+        logits = torch.logit(image.render(parameter, progress).double())
+        energy = torch.fft.rfft2(logits, norm="ortho").abs().square() * half_weights((32, 32))
+        return float((energy * (frequencies((32, 32)) > cutoff)).sum() / energy.sum())
+
+    for progress in (0.0, 0.1, 0.25, 0.4):  # at 0, 1/5, 1/2, 4/5 of the way, by equal factors
+        cutoff = 1.5 * (4 / 32) * (0.5 * math.sqrt(2) * 32 / 4) ** (progress / 0.5)
+        assert high(progress) < 1e-9
+        assert progress == 0.4 or float((frequencies((32, 32)) > cutoff).sum()) > 0
+    assert torch.equal(image.render(parameter, 0.5), image(parameter))
+    coarse = make_image((32, 32), ImageSettings(bands=0.0))
+    assert torch.equal(coarse.render(parameter, 0.0), coarse(parameter))
+
+
+@pytest.mark.parametrize(("depth", "decay"), [(0.0, 1.0), (0.25, 1.2), (1.0, 1.8)])
+def test_decay_grows_with_depth_in_a_line(depth, decay) -> None:
+    image = make_image((16, 20), ImageSettings(decay=1.8, decay_first=1.0))
+    image.suit(depth)
+    torch.testing.assert_close(image.scale, make_image((16, 20), ImageSettings(decay=decay)).scale)
+    same = make_image((16, 20), ImageSettings(decay=1.8))
+    same.suit(depth)
+    torch.testing.assert_close(same.scale, make_image((16, 20), ImageSettings(decay=1.8)).scale)

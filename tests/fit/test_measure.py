@@ -36,7 +36,7 @@ def test_status_by_kind_of_site(backbone, kind, before, mean, peak, failed, stat
     """The image in question is the second of three; the others are alive."""
     site = replace(backbone.site("blocks.0.mlp"), kind=kind)
     rank = torch.ones(3, dtype=torch.long)
-    firing = Firing(torch.tensor([1.0, mean, 1.0]), torch.tensor([1.0, peak, 1.0]), None, rank)
+    firing = Firing(torch.tensor([1.0, mean, 1.0]), torch.tensor([1.0, peak, 1.0]), None, rank, torch.ones(3))
     rows = describe(site, torch.rand(3, 3, 8, 8), [0.0, before, 0.0], firing, [False, failed, False])
     assert [row["status"] for row in rows] == ["ok", status, "ok"]
     assert bool(rows[1]["message"]) == (status != "ok")

@@ -87,10 +87,16 @@ class Stop(Callback):
             self.state = pl_module.chunk_state()
 
 
-def test_going_on_from_a_chunk_state_gives_the_same_image(fit, tmp_path) -> None:
-    recipe = {"steps": 6, "image": "pixel"}
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"steps": 6, "image": "pixel"},
+        {"steps": 6, "image": {"bands": 0.9}, "alpha": 80, "augment": {"ease": {"over": 0.9, "awake": 40.0}}},
+    ],
+)
+def test_going_on_from_a_chunk_state_gives_the_same_image(fit, tmp_path, recipe) -> None:
     stop = Stop()
-    _, whole, _ = fit("blocks.1.mlp:1-2", recipe, size=1, callbacks=[stop])
+    first, whole, _ = fit("blocks.1.mlp:1-2", recipe, size=1, callbacks=[stop])
     torch.save(stop.state, tmp_path / "state.pt")
     state = torch.load(tmp_path / "state.pt", weights_only=True)
 
@@ -98,6 +104,8 @@ def test_going_on_from_a_chunk_state_gives_the_same_image(fit, tmp_path) -> None
     module, resumed, rows = fit("blocks.1.mlp:2", recipe, resume=lambda chunk: kept)
     assert module.step == 6
     assert torch.equal(resumed[KEY], whole[KEY])
+    assert torch.equal(module.pictures(), first.pictures())
+    assert module.ease is None or (0 < module.ease.vigour < 1 and torch.equal(module.ease.vigour, first.ease.vigour))
 
 
 def test_lightnings_checkpoint_holds_the_image_alone_and_goes_on(fit, tmp_path) -> None:

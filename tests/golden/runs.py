@@ -26,9 +26,10 @@ UNITS = "units=blocks.1.mlp:17,blocks.10.mlp:42,head:5"
 FIT = ["fit", *CPU, UNITS, "steps=6", "chunk=4"]
 #: Which recipe, and the words that ask for it.
 RECIPES = {
-    "fourier": ["image.kind=fourier"],
-    "pixel": ["image.kind=pixel"],
-    "phase": ["image.kind=phase"],
+    "default": [],
+    "activation": ["recipe=activation"],
+    "pixel": ["recipe=activation", "image.kind=pixel"],
+    "phase": ["recipe=activation", "image.kind=phase"],
     "ghiasi2022": ["recipe=ghiasi2022"],
 }
 SWEEP = """
@@ -122,7 +123,7 @@ def sweep_facts(folder: Path) -> Facts:
     """Run a sweep of two trials of three steps: the order of trials, the columns of the table, the best recipe."""
     spec = folder / "golden.yaml"
     spec.write_text(SWEEP)
-    trial = ["--", *CPU, "steps=3", "image.kind=pixel", "units=blocks.1.mlp:17,head:5", "chunk=4"]
+    trial = ["--", *CPU, "recipe=activation", "steps=3", "image.kind=pixel", "units=blocks.1.mlp:17,head:5", "chunk=4"]
     made = run(["sweep", str(spec), "devices=cpu", "workers=1", *trial], folder / "sweep")
     rows = _table(made / "trials.csv")
     names = ("trials.parquet", "trials.csv", "sheet.png", "chart.png", "best.yaml", "index.html", "atlas/index.html")
@@ -135,9 +136,9 @@ def sweep_facts(folder: Path) -> Facts:
 
 def atlas_facts(folder: Path) -> Facts:
     """Write an atlas of a fit and a search: its files, and the records in its data."""
-    fit = folder / "fit-fourier"
+    fit = folder / "fit-activation"
     if not fit.is_dir():
-        run([*FIT, *RECIPES["fourier"]], fit)
+        run([*FIT, *RECIPES["activation"]], fit)
     made = run(["atlas", str(fit), str(search_run(folder))], folder / "atlas")
     data = {path.stem: _script(path) for path in sorted((made / "data").glob("*.js"))}
     volatile = {"seconds", "colour", "commands", "m", "hist"}  # m: 64 bytes of a map, each rounded

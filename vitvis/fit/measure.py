@@ -53,12 +53,15 @@ class Firing:
         peak: mean over the strongest tenth of the tokens.
         pre: mean over the tokens of the pre-activation, or None.
         rank: 1 where no other unit of the site fires more on the image.
+        spread: standard deviation of the site's values over tokens and units; before the activation function of an
+            `mlp` site.
     """
 
     mean: Tensor
     peak: Tensor
     pre: Tensor | None
     rank: Tensor
+    spread: Tensor
 
 
 @torch.no_grad()
@@ -96,12 +99,15 @@ def measure_firing(
             if plain:  # the very numbers that are compared, or rounding puts a unit behind itself
                 own = means.gather(1, torch.tensor([[unit.index] for unit in units[rows]], device=images.device))[:, 0]
             part = [own, strongest(values, PEAK_SHARE), rank_of(own, means)]
-            if pre_site is not None:
+            if pre_site is None:
+                part.append(chosen.flatten(1).std(dim=1, correction=0))
+            else:
                 before = select_tokens(read[pre_site.name], pre_site, tokens)
+                part.append(before.flatten(1).std(dim=1, correction=0))
                 part.append(pick(before[:, None], directions[rows])[:, 0].mean(dim=-1))
             parts.append(tuple(part))
     joined = [torch.cat(column) for column in zip(*parts, strict=True)]
-    return Firing(joined[0], joined[1], joined[3] if pre_site is not None else None, joined[2])
+    return Firing(joined[0], joined[1], joined[4] if pre_site is not None else None, joined[2], joined[3])
 
 
 def describe(

@@ -14,14 +14,17 @@ from vitvis.backbones import Site, Tap
 from vitvis.backbones.backbone import Backbone
 from vitvis.fit.settings import FitSettings
 
+from .alpha import GradientMap
 from .attention import fitting_attention, fused_attentions
 from .augmentations import Augmentations, make_augmentations
 from .chunks import Chunk
 from .compile import compiled_blocks
 from .datamodule import Step
-from .images import PARAMETERIZATIONS, Parameterization, make_image
-from .measure import describe, measure_firing
-from .objective import Objective
+from .ease import Ease
+from .images import PARAMETERIZATIONS, Parameterization, make_image, shrink
+from .matching import Album, Matching
+from .measure import PEAK_SHARE, describe, measure_firing
+from .objective import Objective, strongest
 from .patches import as_products, patch_convolutions
 from .recipe import read_settings
 from .regularizers import Regularizer, chosen_regularizers
@@ -68,6 +71,9 @@ class ActivationMaximization(LightningModule):
         step: steps that are done in it.
         augmentations: of the current chunk.
         objective: of the current chunk.
+        ease: how much of them its units bear, where `augment.ease` is set.
+        matching: the photos its images are matched with, where `match` is set.
+        gradients: what reached its pixels, where `alpha` is set.
 
     Raises:
         VitvisError: a part of the recipe that there is not, or arguments that it does not take.
@@ -75,6 +81,9 @@ class ActivationMaximization(LightningModule):
 
     augmentations: Augmentations
     objective: Objective
+    ease: Ease | None = None
+    matching: Matching | None = None
+    gradients: GradientMap | None = None
 
     def __init__(self, backbone: Backbone, settings: FitSettings | Mapping[str, Any]) -> None:
         super().__init__()
@@ -82,6 +91,7 @@ class ActivationMaximization(LightningModule):
         self.settings = read_settings(settings)
         self.parameterization = self.configure_images()
         self.regularizers = self.configure_regularizers()
+        self.album = None if self.settings.match is None else Album(self.settings.match, backbone)
         self.image = nn.Parameter(self.parameterization.start([0]))
         self.chunk: Chunk | None = None
         self.step = 0
@@ -99,7 +109,8 @@ class ActivationMaximization(LightningModule):
 
     def configure_images(self) -> Parameterization:
         """Return how pixels come from the parameter; called once."""
-        return make_image(self.backbone.image_size, self.settings.image)
+        rows, columns = (round(side * self.settings.image.canvas) for side in self.backbone.image_size)
+        return make_image((rows, columns), self.settings.image)
 
     def configure_regularizers(self) -> dict[str, tuple[Regularizer, float]]:
         """Return the terms of the loss with their weights, by name; called once."""
@@ -107,9 +118,8 @@ class ActivationMaximization(LightningModule):
 
     def configure_augmentations(self, chunk: Chunk) -> Augmentations:
         """Return what the copies of a chunk's images go through."""
-        deepest = max(site.depth for site in self.backbone.sites.values())
-        depth = min(1.0, chunk.site.depth / max(1, deepest))
-        return make_augmentations(self.settings.augment, self.settings.copies, depth)
+        size = self.backbone.image_size
+        return make_augmentations(self.settings.augment, self.settings.copies, self._depth_of(chunk), size)
 
     def configure_objective(self, chunk: Chunk) -> Objective:
         """Return what a chunk maximises."""
@@ -129,14 +139,29 @@ class ActivationMaximization(LightningModule):
     def images(self) -> Tensor:
         """Return the images as they are now, `[U, 3, H, W]` in [0, 1], float32."""
         with torch.autocast(self.device.type, enabled=False):
-            return self.parameterization(self.image.detach()).clamp(0, 1)
+            progress = self.step / self.settings.steps
+            images = self.parameterization.render(self.image.detach(), progress)
+            return shrink(images, self.backbone.image_size).clamp(0, 1)
+
+    @torch.no_grad()
+    def pictures(self) -> Tensor:
+        """Return the images as they are kept: with alpha as a fourth channel where the settings ask for it."""
+        images, percentile = self.images(), self.settings.alpha
+        if percentile is None or self.gradients is None:
+            return images
+        alpha = shrink(self.gradients.alpha(percentile), self.backbone.image_size)
+        return torch.cat([images, alpha.clamp(0, 1)], dim=1)
 
     def results(self) -> list[dict[str, Any]]:
         """Measure the images of the current chunk; one row of a record an image, in the chunk's order."""
         chunk = self._current()
         images = self.images()
         after = measure_firing(self.backbone, images, chunk.site, chunk.units, self.settings.objective.tokens)
-        return describe(chunk.site, images, self._before, after, self._failed.tolist())
+        rows = describe(chunk.site, images, self._before, after, self._failed.tolist())
+        if self.matching is not None:
+            for row, photos in zip(rows, self.matching.photos, strict=True):
+                row["photos_used"] = photos
+        return rows
 
     def _current(self) -> Chunk:
         if self.chunk is None:
@@ -149,6 +174,7 @@ class ActivationMaximization(LightningModule):
         """Take up a chunk: its starting images, its objective; the optimiser forgets the one before."""
         self._open.close()
         self.chunk, self.step = chunk, 0
+        self.parameterization.suit(self._depth_of(chunk))
         self._place(self.parameterization.start(chunk.seeds).to(self.device, torch.float32))
         self._failed = torch.zeros(len(chunk), dtype=torch.bool, device=self.device)
         self.augmentations = self.configure_augmentations(chunk)
@@ -156,10 +182,21 @@ class ActivationMaximization(LightningModule):
         tokens = self.settings.objective.tokens
         before = measure_firing(self.backbone, self.images(), chunk.site, chunk.units, tokens)
         self._before = list(before.mean.tolist())
+        ease = self.settings.augment.ease
+        self.ease = None if ease is None else Ease(ease, before.spread, self.settings.steps)
+        if self.album is not None:
+            self.matching = Matching(self.backbone, chunk.site, chunk.units, self.album, self.device)
+        if self.settings.alpha is not None:
+            self.gradients = GradientMap((len(chunk), *self.parameterization.size), self.device)
         self._shortcuts = {}
         if self.settings.trainer.compile:
             mode = self.settings.trainer.compile_mode
             self._open.enter_context(compiled_blocks(self.backbone, chunk.site, mode))
+
+    def _depth_of(self, chunk: Chunk) -> float:
+        """Return the depth of a chunk's site, 0 (first block) to 1 (last)."""
+        deepest = max(site.depth for site in self.backbone.sites.values())
+        return min(1.0, chunk.site.depth / max(1, deepest))
 
     def _place(self, parameter: Tensor) -> None:
         """Put another image in the parameter's place; the optimiser forgets the old one."""
@@ -202,14 +239,18 @@ class ActivationMaximization(LightningModule):
             torch.compiler.cudagraph_mark_step_begin()  # the graphs' memory of the step before is free again
         objective, progress = self.objective, step / self.settings.steps
         with torch.autocast(self.device.type, enabled=False):
-            images = self.parameterization(self.image)
-            draws = self.augmentations.draw(batch.chunk.seeds, step, progress, self.parameterization.size)
-            copies = self.augmentations.apply(images, draws)
+            images = self.parameterization.render(self.image, progress)
+            if self.gradients is not None:
+                self.gradients.watch(images)
+            draws = self.augmentations.draw(batch.chunk.seeds, step, progress, self.backbone.image_size)
+            copies = self.augmentations.apply(images, draws, None if self.ease is None else self.ease.strength)
         site = objective.site_at(progress)
         shortcut = self._shortcut(site)
         read = site if shortcut is None else shortcut.site
-        with fitting_attention(self._fused), as_products(self._patches), Tap(self.backbone, [read]) as tap:
-            found = tap(copies)[read.name]
+        also = [] if self.matching is None else self.matching.sites
+        with fitting_attention(self._fused), as_products(self._patches), Tap(self.backbone, [*also, read]) as tap:
+            everything = tap(copies)
+            found = everything[read.name]
         with torch.autocast(self.device.type, enabled=False):
             if shortcut is None:
                 values = objective.values(found, progress)
@@ -217,6 +258,11 @@ class ActivationMaximization(LightningModule):
                 values = shortcut.read(found, self.settings.objective.tokens)
             activation = objective.finish(values, progress).mean(dim=1)
             loss, curves = -activation.sum(), {"activation": activation.detach().mean()}
+            if self.ease is not None:
+                self.ease.follow(strongest(values.detach(), PEAK_SHARE).mean(dim=1))
+            if self.matching is not None:
+                distance = self.matching.weight * self.matching.distance(everything)
+                loss, curves["loss/match"] = loss + distance.sum(), distance.detach().mean()
             for name, values in self._penalties(images, copies).items():
                 weight = self.regularizers[name][1]
                 loss = loss + weight * values.sum()
@@ -286,7 +332,10 @@ class ActivationMaximization(LightningModule):
 
     def _parts(self) -> dict[str, ChunkPart]:
         """Return the parts of the chunk that remember something."""
-        parts: dict[str, Any] = {"augmentations": self.augmentations, "objective": self.objective}
+        parts: dict[str, Any] = {
+            "augmentations": self.augmentations, "objective": self.objective, "ease": self.ease,
+            "gradients": self.gradients,
+        }  # fmt: skip
         return {name: part for name, part in parts.items() if isinstance(part, ChunkPart)}
 
     def chunk_state(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ __all__ = ["image_path", "to_bytes", "to_pictures"]
 
 
 def to_bytes(images: torch.Tensor) -> np.ndarray:
-    """Turn images `[U, 3, H, W]` in [0, 1] into 8-bit RGB `[U, H, W, 3]`; NaN becomes black."""
+    """Turn images `[U, 3 or 4, H, W]` in [0, 1] into 8-bit RGB(A) `[U, H, W, 3 or 4]`; NaN becomes black."""
     rounded = (images.detach().float().nan_to_num(0).clamp(0, 1) * 255).round().byte()
     return rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 

@@ -149,6 +149,9 @@ def make_plan(settings: FitSettings) -> Plan:
     size = settings.chunk or before.get("chunk") or choose_chunk(backbone, sites, settings, device)
     chunks = tuple(plan_chunks(units, settings.seeds, backbone.sites, int(size)))
     module.configure_augmentations(chunks[0])  # says so if there is no such augmentation
+    if module.album is not None:
+        for unit in units:  # says so if the search did not watch it
+            module.album.photos(unit)
     most = max(len(chunk) for chunk in chunks)
     saved = saved_bytes(backbone, max(sites, key=lambda site: site.depth))
     plan = Plan(

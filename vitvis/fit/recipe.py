@@ -13,19 +13,30 @@ from vitvis.fit.settings import FitSettings
 __all__ = ["RECIPE", "check_parts", "read_settings", "recipe_of"]
 
 #: Settings that belong to the recipe.
-RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "optim")
+RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "optim", "match")
+#: What came later, and its value that changes nothing: a recipe that has it keeps the name it had before.
+LATER: dict[str, dict[str, Any]] = {
+    "image": {"decay_first": None, "bands": 0.0, "canvas": 1.0},
+    "augment": {"crop": None, "ease": None, "extra": {}},
+}
 
 
 def recipe_of(settings: FitSettings) -> dict[str, Any]:
     """Return the recipe as plain containers; not seeds, units, chunk size or device, which do not change an image.
 
-    Files that decide an image (`image.start`, the folder `image.magnitude`) count by what they hold, not by where they
-    lie.
+    Files that decide an image (`image.start`, the folder `image.magnitude`, the records of `match.search`) count by
+    what they hold, not by where they lie.
     """
     container = to_container(settings)
     recipe = {name: container[name] for name in RECIPE}
-    if not recipe["augment"]["extra"]:  # came later: a recipe without any keeps its name
-        del recipe["augment"]["extra"]
+    for group, entries in LATER.items():
+        for name, neutral in entries.items():
+            if recipe[group][name] == neutral:
+                del recipe[group][name]
+    if settings.match is None:
+        del recipe["match"]
+    else:  # the photos count, not where the search lies
+        recipe["match"]["search"] = search_content(settings.match.search)
     image = settings.image
     if image.start != "noise":
         recipe["image"]["start"] = _content([Path(image.start).expanduser()])
@@ -49,6 +60,11 @@ def check_parts(settings: FitSettings) -> None:
     PARAMETERIZATIONS[settings.image.kind]
     chosen_regularizers(settings.regularize)
     make_augmentations(settings.augment, settings.copies).draw([0], 0, 0.0, (64, 64))
+
+
+def search_content(search: str | None) -> str:
+    """Return a name of what a search found: of its records, wherever they lie."""
+    return _content(sorted((Path(str(search)).expanduser() / "records").glob("*.parquet")))
 
 
 def _content(files: Sequence[Path]) -> str:

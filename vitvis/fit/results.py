@@ -90,7 +90,7 @@ class Results(Callback):
             self._finish(trainer, cast("ActivationMaximization", pl_module), batch.chunk)
 
     def _finish(self, trainer: Trainer, module: ActivationMaximization, chunk: Chunk) -> None:
-        measures, pixels = module.results(), to_bytes(module.images())
+        measures, pixels = module.results(), to_bytes(module.pictures())
         shared = {
             "width": int(pixels.shape[2]),
             "height": int(pixels.shape[1]),

@@ -20,9 +20,12 @@ __all__ = [
     "AffineSettings",
     "AugmentSettings",
     "ColorSettings",
+    "CropSettings",
+    "EaseSettings",
     "FitSettings",
     "ImageSettings",
     "JudgingSettings",
+    "MatchSettings",
     "NoiseSettings",
     "ObjectiveSettings",
     "OptimSettings",
@@ -41,8 +44,16 @@ class ImageSettings:
     """noise (drawn by seed), or a picture file that is resized to the image."""
     std: float = setting(0.01, minimum=0, maximum=limits.WEIGHT)
     """Fourier: standard deviation of the starting coefficients."""
-    decay: float = setting(1.0, minimum=0, maximum=10)
+    decay: float = setting(1.5, minimum=0, maximum=10)
     """Fourier, phase: amplitude falls as 1 / frequency ** decay; more is smoother."""
+    decay_first: float | None = setting(None, minimum=0, maximum=10)
+    """Fourier: decay for units of the first block, which look for finer things; from there it grows in a line to
+    image.decay at the last; the same everywhere when null."""
+    bands: float = setting(0.0, minimum=0, maximum=1)
+    """Fourier: share of the steps over which frequencies come in, coarse ones first; 0: all from the start."""
+    canvas: float = setting(1.0, minimum=1, maximum=8)
+    """Side of the image that is optimised over that of the model's input; above 1 the copies are crops of it
+    (augment.crop), and the picture is all of it, made smaller."""
     decorrelate: bool = setting(True)
     """Fourier, phase: work in colours that are uncorrelated in photos."""
     magnitude: str | None = setting(None, path="folder")
@@ -63,15 +74,33 @@ class AffineSettings:
 
     shift: float = setting(8.0, unit="px", minimum=0, maximum=limits.PIXELS)
     """Largest shift in each direction."""
-    rotate: float = setting(5.0, unit="degrees", minimum=0, maximum=360)
+    rotate: float = setting(12.0, unit="degrees", minimum=0, maximum=360)
     """Largest angle either way."""
-    zoom: float = setting(1.1, minimum=1, maximum=100)
+    zoom: float = setting(1.25, minimum=1, maximum=100)
     """Largest zoom in or out, as a factor."""
-    fade: float | None = setting(1.0, minimum=0, maximum=1)
+    fade: float | None = setting(None, minimum=0, maximum=1)
     """Share of the steps over which all three shrink to nothing; null: never."""
     by_depth: bool = setting(True)
     """Grow all three with the depth of the site, from nothing at the first block: units there look at a few pixels, and
     a shift is noise to them."""
+
+
+@dataclass
+class CropSettings:
+    """Take a box of the image for each copy, and bring it to the model's size without aliasing."""
+
+    smallest: float = setting(0.4, minimum=0.05, maximum=1)
+    """Smallest side of a box, as a share of the image's."""
+    largest: float = setting(1.0, minimum=0.05, maximum=1)
+    """Largest side of a box, as a share of the image's."""
+    spread: float = setting(0.15, minimum=0, maximum=1)
+    """Standard deviation of the boxes' middles about that of the image, as a share of its side; boxes stay inside."""
+    by_depth: bool = setting(True)
+    """Boxes are all of the image for units of the first block, and shrink with depth."""
+
+    def __post_init__(self) -> None:
+        if self.smallest > self.largest:
+            raise VitvisError(f"augment.crop.smallest={self.smallest}: is above augment.crop.largest={self.largest}")
 
 
 @dataclass
@@ -98,18 +127,39 @@ class ColorSettings:
 class NoiseSettings:
     """Gaussian noise whose standard deviation moves in a line over the run."""
 
-    start: float = setting(0.05, minimum=0, maximum=100)
+    start: float = setting(0.1, minimum=0, maximum=100)
     """Standard deviation in the first step, in units of [0, 1]."""
-    end: float = setting(0.0, minimum=0, maximum=100)
+    end: float = setting(0.05, minimum=0, maximum=100)
     """Standard deviation after the last step."""
     per: str = setting("pixel", choices=("pixel", "channel"))
     """One value a pixel (the paper's text), or a channel of a copy (its released code)."""
 
 
 @dataclass
+class EaseSettings:
+    """Crops, warp and noise grow milder for an image whose unit sleeps, and come back once it is awake."""
+
+    mild: float = setting(0.25, minimum=0, maximum=1)
+    """Share of their ranges that is left for a unit that sleeps on."""
+    over: float = setting(0.3, minimum=0, maximum=1)
+    """Share of the steps over which they fall that far, or come back."""
+    asleep: float = setting(0.0, minimum=-1000, maximum=1000)
+    """A unit sleeps whose strongest tenth of tokens reads this or less on the copies, in standard deviations of its
+    site's values on the starting image."""
+    awake: float = setting(1.0, minimum=-1000, maximum=1000)
+    """One that reads this or more is wide awake; between the two it moves slower."""
+
+    def __post_init__(self) -> None:
+        if self.asleep >= self.awake:
+            raise VitvisError(f"augment.ease.asleep={self.asleep}: has to be below augment.ease.awake={self.awake}")
+
+
+@dataclass
 class AugmentSettings:
     """What each copy of an image goes through, in this order; null switches an entry off."""
 
+    crop: CropSettings | None = setting(None)
+    """Boxes of the image."""
     affine: AffineSettings | None = setting(AffineSettings)
     """Shift, rotate and zoom."""
     shift: ShiftSettings | None = setting(None)
@@ -118,6 +168,8 @@ class AugmentSettings:
     """Colour shift."""
     noise: NoiseSettings | None = setting(NoiseSettings)
     """Gaussian noise."""
+    ease: EaseSettings | None = setting(None)
+    """How crops, warp and noise ease off while a unit sleeps."""
     kornia: dict[str, Any] = setting({})
     """Any random 2d augmentation of kornia by class name, with its arguments: augment.kornia.RandomGrayscale.p=0.5."""
     extra: dict[str, Any] = setting({})
@@ -157,11 +209,27 @@ class ObjectiveSettings:
 
 
 @dataclass
+class MatchSettings:
+    """Add to the activation how alike the image's tokens are to those of the unit's own best photos (VITAL)."""
+
+    search: str | None = setting(
+        None, required="match.search: give the folder of a vitvis.search that watched these units", path="folder"
+    )
+    """Run folder of vitvis.search, of the same model, that watched the units."""
+    weight: float = setting(1.0, minimum=0, maximum=limits.WEIGHT)
+    """Weight of the distance, which is in units of the photos' variance."""
+    photos: int = setting(10, unit="photos", minimum=1, maximum=1000)
+    """How many of a unit's strongest photos; they are named in its record."""
+    sites: list[str] = setting([])
+    """Where tokens are compared, also with *; outputs of four blocks up to the unit's when empty."""
+
+
+@dataclass
 class OptimSettings:
     """How the image is moved: Adam on each image for itself."""
 
     lr: float | None = setting(None, minimum=0, maximum=limits.WEIGHT)
-    """Learning rate; null: that of the parameterisation (pixel 0.1, fourier 0.2, phase 0.3)."""
+    """Learning rate; null: that of the parameterisation (pixel 0.1, fourier 0.1, phase 0.3)."""
     betas: list[float] = setting([0.5, 0.99], length=(2, 2), minimum=0, below=1)
     """Adam's decay rates."""
     eps: float = setting(1.0e-7, minimum=0, maximum=1)
@@ -202,9 +270,9 @@ class FitSettings:
     leading - minimises."""
     seeds: list[int] = setting([0], minimum=0, maximum=limits.SEED, length=(1, limits.COUNT), unique=True)
     """One image per unit and seed."""
-    steps: int = setting(60, unit="steps", minimum=1, maximum=limits.STEPS)
+    steps: int = setting(120, unit="steps", minimum=1, maximum=limits.STEPS)
     """Optimisation steps an image."""
-    copies: int = setting(2, unit="copies", minimum=1, maximum=limits.COPIES)
+    copies: int = setting(1, unit="copies", minimum=1, maximum=limits.COPIES)
     """Augmented copies of each image in a step."""
     chunk: int | None = setting(None, unit="images", minimum=1, maximum=limits.COUNT)
     """Images optimised together; chosen for the device when null."""
@@ -216,6 +284,8 @@ class FitSettings:
     """Terms added to the loss."""
     objective: ObjectiveSettings = setting(ObjectiveSettings)
     """What is maximised."""
+    match: MatchSettings | None = setting(None)
+    """Likeness to the unit's own best photos, from a search."""
     optim: OptimSettings = setting(OptimSettings)
     """How the image is moved."""
     trainer: TrainerSettings = setting(TrainerSettings)
@@ -224,7 +294,16 @@ class FitSettings:
     """Where curves and sheets go, beside the run folder."""
     judge: JudgingSettings = setting(JudgingSettings)
     """Who judges the pictures as they are made."""
+    alpha: float | None = setting(None, minimum=1, maximum=100)
+    """Write where the picture matters as a fourth channel of each PNG: the gradient summed over the steps, opaque from
+    this percentile on (80 is usual); null: plain RGB."""
     strips: int = setting(0, minimum=0, maximum=1000)
     """Moments of each image to keep as a strip in progress/; 0: none."""
     out: str | None = setting(None, path="out")
     """The run folder, where a killed run goes on; out/MODEL-HASH when null."""
+
+    def __post_init__(self) -> None:
+        if self.image.canvas > 1 and self.augment.crop is None:
+            raise VitvisError(
+                f"image.canvas={self.image.canvas}: copies have to be crops of a larger image; add augment.crop={{}}"
+            )

@@ -16,18 +16,22 @@ __all__ = ["Affine", "affine_matrix"]
 
 
 def affine_matrix(size: tuple[int, int], shift: Tensor, angle: Tensor, zoom: Tensor) -> Tensor:
-    """Return the matrix `[2, 3]` that turns and zooms about the middle of an image, then shifts it.
+    """Return the matrix that turns and zooms about the middle of an image, then shifts it.
 
     Args:
         size: rows and columns.
-        shift: `[2]`, columns and rows, pixels.
-        angle: radians, counter-clockwise on the screen.
-        zoom: factor; above 1 things get larger.
+        shift: `[..., 2]`, columns and rows, pixels.
+        angle: `[...]`, radians, counter-clockwise on the screen.
+        zoom: `[...]`, factor; above 1 things get larger.
+
+    Returns:
+        `[..., 2, 3]`.
     """
-    middle = torch.tensor([(size[1] - 1) / 2, (size[0] - 1) / 2])
+    x, y = (size[1] - 1) / 2, (size[0] - 1) / 2
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    turn = torch.stack([torch.stack([cos, sin]), torch.stack([-sin, cos])])
-    return torch.cat([turn, (middle + shift - turn @ middle)[:, None]], dim=1)
+    across = torch.stack([cos, sin, x + shift[..., 0] - cos * x - sin * y], dim=-1)
+    down = torch.stack([-sin, cos, y + shift[..., 1] + sin * x - cos * y], dim=-1)
+    return torch.stack([across, down], dim=-2)
 
 
 class Affine(Augmentation):
@@ -39,6 +43,7 @@ class Affine(Augmentation):
     """
 
     name = "affine"
+    graded = True
 
     def __init__(self, settings: AffineSettings, depth: float = 1.0) -> None:
         self.settings = settings
@@ -56,15 +61,16 @@ class Affine(Augmentation):
         return self.strength(progress) > 0
 
     def draw(self, size: tuple[int, int], progress: float, generator: Generator) -> Draw:
-        """Draw one matrix `[2, 3]`, in pixels."""
-        shift_x, shift_y, angle, zoom = (torch.rand(4, generator=generator) * 2 - 1) * self.strength(progress)
-        shift = torch.stack([shift_x, shift_y]) * self.settings.shift
-        angle = angle * math.radians(self.settings.rotate)
-        return {"matrix": affine_matrix(size, shift, angle, torch.exp(zoom * math.log(self.settings.zoom)))}
+        """Draw `move` `[4]`: shift by columns and rows (px), angle (radians), logarithm of the zoom."""
+        settings = self.settings
+        ranges = torch.tensor([settings.shift, settings.shift, math.radians(settings.rotate), math.log(settings.zoom)])
+        return {"move": (torch.rand(4, generator=generator) * 2 - 1) * self.strength(progress) * ranges}
 
     def apply(self, copies: Tensor, draws: Draw) -> Tensor:
         """Warp every copy."""
-        matrix = draws["matrix"].expand(*copies.shape[:2], 2, 3).flatten(0, 1)
         size = (copies.shape[-2], copies.shape[-1])
+        move = draws["move"] * draws["strength"] if "strength" in draws else draws["move"]
+        matrix = affine_matrix(size, move[..., :2], move[..., 2], move[..., 3].exp())
+        matrix = matrix.expand(*copies.shape[:2], 2, 3).flatten(0, 1)
         warped = warp_affine(copies.flatten(0, 1), matrix, size, padding_mode="reflection", align_corners=True)
         return warped.unflatten(0, copies.shape[:2])

@@ -25,11 +25,14 @@ class Augmentation:
         name: part of the key of its draws, so that switching one augmentation off leaves the draws of others alone.
         shared: one draw serves all copies of a step.
         on_host: draws that stay on the CPU, because the replay looks at them there.
+        graded: it can be weaker for some images: where a recipe eases off (`augment.ease`), its draws have
+            a `strength` `[U, 1, 1]`, 0..1, of each image.
     """
 
     name = "augmentation"
     shared = False
     on_host: tuple[str, ...] = ()
+    graded = False
 
     def active(self, progress: float) -> bool:
         """Tell whether it changes anything when `progress` (0..1) of the steps is done."""

@@ -35,6 +35,7 @@ class GaussianNoise(Augmentation):
     """Adds normal noise of standard deviation `start + (end - start) * progress`, per pixel or per channel."""
 
     name = "noise"
+    graded = True
 
     def __init__(self, settings: NoiseSettings) -> None:
         self.settings = settings
@@ -47,7 +48,8 @@ class GaussianNoise(Augmentation):
 
     def apply(self, copies: Tensor, draws: Draw) -> Tensor:
         """Add the noise."""
-        return copies + draws["noise"]
+        noise = draws["noise"]
+        return copies + (noise * draws["strength"][..., None, None] if "strength" in draws else noise)
 
 
 class CyclicShift(Augmentation):

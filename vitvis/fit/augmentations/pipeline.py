@@ -14,6 +14,7 @@ from vitvis.fit.settings import AugmentSettings
 from ..keys import keyed_generator
 from .affine import Affine
 from .base import AUGMENTATIONS, Augmentation, Draw
+from .crop import Crop
 from .kornia_any import KorniaAugmentation
 from .paper import ColorShift, CyclicShift, GaussianNoise
 
@@ -72,8 +73,17 @@ class Augmentations:
             return {name: value.expand(self.copies, *value.shape[1:]) for name, value in stacked.items()}
         return stacked
 
-    def apply(self, images: Tensor, draws: Sequence[Draw | None]) -> Tensor:
-        """Replay draws on images `[U, 3, H, W]`; returns copies `[U * A, 3, H, W]`, those of an image together."""
+    def apply(self, images: Tensor, draws: Sequence[Draw | None], strength: Tensor | None = None) -> Tensor:
+        """Replay draws on images.
+
+        Args:
+            images: `[U, 3, H, W]`.
+            draws: of `draw`.
+            strength: `[U]`, 0..1: how much of their ranges graded augmentations use on each image; all where None.
+
+        Returns:
+            Copies `[U * A, 3, H, W]`, those of an image together.
+        """
         copies = images[:, None].expand(-1, self.copies, -1, -1, -1)
         for augmentation, draw in zip(self.steps, draws, strict=True):
             if draw is None:
@@ -82,6 +92,8 @@ class Augmentations:
                 name: value if name in augmentation.on_host else _move(value, images.device)
                 for name, value in draw.items()
             }
+            if strength is not None and augmentation.graded:
+                moved["strength"] = strength[:, None, None]
             copies = augmentation.apply(copies, moved)
         return copies.flatten(0, 1)
 
@@ -93,18 +105,23 @@ def _move(value: Tensor, device: torch.device) -> Tensor:
     return value.contiguous().pin_memory().to(device, non_blocking=True)
 
 
-def make_augmentations(settings: AugmentSettings, copies: int, depth: float = 1.0) -> Augmentations:
+def make_augmentations(
+    settings: AugmentSettings, copies: int, depth: float = 1.0, size: tuple[int, int] | None = None
+) -> Augmentations:
     """Return the augmentations that a recipe lists: geometry, colour, noise, kornia's, then those of the user.
 
     Args:
         settings: the group `augment` of a recipe.
         copies: A.
         depth: of the site, 0 (first block) to 1 (last).
+        size: rows and columns that crops are brought to: the model's; those of the image when None.
 
     Raises:
         VitvisError: a name that neither kornia has nor anybody registered, or arguments that it does not take.
     """
     steps: list[Augmentation] = []
+    if settings.crop is not None:
+        steps.append(Crop(settings.crop, size, depth))
     if settings.affine is not None:
         steps.append(Affine(settings.affine, depth))
     if settings.shift is not None:

@@ -1,5 +1,8 @@
 """Image parameterisations: from the parameter that is optimised to pixels."""
 
+from torch import Tensor
+from torch.nn import functional
+
 from vitvis.fit.settings import ImageSettings
 
 from .base import PARAMETERIZATIONS, Parameterization
@@ -7,9 +10,16 @@ from .fourier import FourierImage
 from .phase import PhaseImage
 from .pixel import PixelImage
 
-__all__ = ["PARAMETERIZATIONS", "FourierImage", "Parameterization", "PhaseImage", "PixelImage", "make_image"]
+__all__ = ["PARAMETERIZATIONS", "FourierImage", "Parameterization", "PhaseImage", "PixelImage", "make_image", "shrink"]
 
 
 def make_image(size: tuple[int, int], settings: ImageSettings) -> Parameterization:
     """Return the parameterisation that a recipe asks for, for images of `size` (rows, columns)."""
     return PARAMETERIZATIONS[settings.kind](size, settings)
+
+
+def shrink(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring images `[U, 3, H, W]` of a canvas to the model's rows and columns: bicubic, antialiased."""
+    if tuple(images.shape[-2:]) == tuple(size):
+        return images
+    return functional.interpolate(images, size=tuple(size), mode="bicubic", antialias=True, align_corners=False)

@@ -44,6 +44,13 @@ class Parameterization(nn.Module):
         """Return images `[U, 3, H, W]` in [0, 1]."""
         raise NotImplementedError
 
+    def render(self, parameter: Tensor, progress: float) -> Tensor:
+        """Return images `[U, 3, H, W]` when `progress` (0..1) of the steps is done; `forward` shows them at the end."""
+        return self(parameter)
+
+    def suit(self, depth: float) -> None:
+        """Take on the depth of the site whose units come next, 0 (first block) to 1 (last)."""
+
     def project(self, parameter: Tensor) -> None:
         """Bring the parameter back, in place, to where it means an image; called after every step."""
 

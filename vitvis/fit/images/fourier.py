@@ -10,7 +10,7 @@ from vitvis.fit.settings import ImageSettings
 from ..keys import keyed_generator
 from .base import PARAMETERIZATIONS, Parameterization
 from .color import decorrelation_matrix, recolor
-from .spectrum import inverse_frequency
+from .spectrum import frequencies, inverse_frequency, open_bands
 
 __all__ = ["FourierImage"]
 
@@ -20,19 +20,32 @@ class FourierImage(Parameterization):
     """Parameter `[U, 3, H, W // 2 + 1, 2]`: real and imaginary part of each coefficient, before scaling.
 
     `image = sigmoid(C · irfft2(parameter / f ** decay))`: with equal steps on every coefficient, coarse and fine
-    structure grow as they do in photos (Olah, Mordvintsev, Schubert: Feature Visualization, Distill 2017).
+    structure grow as they do in photos (Olah, Mordvintsev, Schubert: Feature Visualization, Distill 2017). `decay` may
+    grow with the depth of the site (`image.decay_first`), and the coefficients may come in one band after the other,
+    coarse ones first (`image.bands`).
     """
 
-    default_lr = 0.2
+    default_lr = 0.1
     scale: Tensor
     colors: Tensor
+    frequency: Tensor
 
     def __init__(self, size: tuple[int, int], settings: ImageSettings) -> None:
         super().__init__(size, settings)
-        # A quarter: lucid's constant, with which its learning rates are meant.
-        self.register_buffer("scale", inverse_frequency(self.size, settings.decay) / 4, persistent=False)
+        self.register_buffer("scale", self._scale(settings.decay), persistent=False)
+        self.register_buffer("frequency", frequencies(self.size), persistent=False)
         matrix = decorrelation_matrix() if settings.decorrelate else torch.eye(3)
         self.register_buffer("colors", matrix, persistent=False)
+
+    def _scale(self, decay: float) -> Tensor:
+        """Return what coefficients are multiplied by; a quarter is lucid's constant, meant with its learning rates."""
+        return inverse_frequency(self.size, decay) / 4
+
+    def suit(self, depth: float) -> None:
+        """Take the decay that belongs to a depth: from `decay_first` at the first block in a line to `decay`."""
+        first, last = self.settings.decay_first, self.settings.decay
+        if first is not None:
+            self.scale = self._scale(first + (last - first) * depth).to(self.scale)
 
     def noise(self, seed: int) -> Tensor:
         """Return normal coefficients `[3, H, W // 2 + 1, 2]` of standard deviation `image.std`."""
@@ -47,5 +60,15 @@ class FourierImage(Parameterization):
 
     def forward(self, parameter: Tensor) -> Tensor:
         """Return images `[U, 3, H, W]` in (0, 1)."""
-        spectrum = torch.view_as_complex(parameter) * self.scale
+        return self._draw(parameter, self.scale)
+
+    def render(self, parameter: Tensor, progress: float) -> Tensor:
+        """Return images of the bands that are open when `progress` (0..1) of the steps is done."""
+        bands = self.settings.bands
+        if progress >= bands:
+            return self(parameter)
+        return self._draw(parameter, self.scale * open_bands(self.frequency, self.size, progress / bands))
+
+    def _draw(self, parameter: Tensor, scale: Tensor) -> Tensor:
+        spectrum = torch.view_as_complex(parameter) * scale
         return torch.sigmoid(recolor(torch.fft.irfft2(spectrum, s=self.size, norm="ortho"), self.colors))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-__all__ = ["frequencies", "half_weights", "inverse_frequency", "mean_magnitude"]
+__all__ = ["frequencies", "half_weights", "inverse_frequency", "mean_magnitude", "open_bands"]
 
 
 def frequencies(size: tuple[int, int]) -> Tensor:
@@ -27,6 +27,26 @@ def inverse_frequency(size: tuple[int, int], decay: float) -> Tensor:
     plain, wanted = 1 / lowest, lowest**-decay
     weights = half_weights(size)
     return wanted * ((plain.square() * weights).sum() / (wanted.square() * weights).sum()).sqrt()
+
+
+#: Cycles an image that coarse-to-fine begins with.
+COARSEST = 4
+
+
+def open_bands(frequency: Tensor, size: tuple[int, int], opened: float) -> Tensor:
+    """Return how far each frequency is let in, 0..1, coarse ones first.
+
+    The cutoff rises from four cycles an image (`opened` 0) to the highest frequency there is (1) by equal factors in
+    equal times; from it the weight falls in a line to 0 at one and a half times the cutoff.
+
+    Args:
+        frequency: `[H, W // 2 + 1]`, cycles a pixel.
+        size: rows and columns.
+        opened: 0..1.
+    """
+    low, top = COARSEST / max(size), 0.5 * 2**0.5
+    cutoff = low * (top / low) ** opened
+    return (3 - 2 * frequency / cutoff).clamp(0, 1)
 
 
 def half_weights(size: tuple[int, int]) -> Tensor:
