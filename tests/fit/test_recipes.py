@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from vitvis.config.core import merge, recipe_names
+from vitvis.errors import VitvisError
 from vitvis.fit.recipe import RECIPE, recipe_of
 from vitvis.fit.settings import FitSettings
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_is_read(name, root) -> None:
-    assert recipe_of(merge(FitSettings, root / "configs" / f"{name}.yaml")).keys() | {"match"} == set(RECIPE)
+def test_every_recipe_is_read(name, root, tmp_path) -> None:
+    more = [f"match.search={tmp_path}"] if name == "matched" else []
+    assert recipe_of(merge(FitSettings, root / "configs" / f"{name}.yaml", more)).keys() | {"match"} == set(RECIPE)
 
 
 def test_the_default_is_the_default(root) -> None:
@@ -36,3 +38,43 @@ def test_the_papers_recipe_is_the_papers(root, name, rate) -> None:
         None,
         0,
     )
+
+
+def test_the_old_default_keeps_what_made_its_pictures(root) -> None:
+    recipe = recipe_of(merge(FitSettings, root / "configs" / "activation.yaml"))
+    assert recipe == {
+        "steps": 60,
+        "copies": 2,
+        "image": {
+            "kind": "fourier", "start": "noise", "std": 0.01, "decay": 1.0, "decorrelate": True, "magnitude": None,
+            "contrast": 1.0,
+        },
+        "augment": {
+            "affine": {"shift": 8.0, "rotate": 5.0, "zoom": 1.1, "fade": 1.0, "by_depth": True}, "shift": None,
+            "color": None, "noise": {"start": 0.05, "end": 0.0, "per": "pixel"}, "kornia": {},
+        },
+        "regularize": {"tv": 0.0, "total_variation": 0.0, "l2": 0.0, "extra": {}},
+        "objective": {"tokens": "patches", "share": 0.1, "share_end": 1.0, "measure": "dot", "pre": 1.0},
+        "optim": {"lr": 0.2, "betas": [0.5, 0.99], "eps": 1e-07, "schedule": "cosine"},
+    }  # fmt: skip
+
+
+def test_no_recipe_costs_more_than_it_says(root) -> None:
+    cost = {}
+    for name in ("default", "activation", "fine"):
+        settings = merge(FitSettings, root / "configs" / f"{name}.yaml")
+        cost[name] = settings.steps * settings.copies
+    assert cost["default"] == cost["activation"] == 120 and cost["fine"] <= 8 * 120
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["image.canvas=1.5"], "image.canvas=1.5: copies have to be crops"),
+        (["match={}"], "match.search: give the folder"),
+        (["augment.crop.smallest=0.5", "augment.crop.largest=0.4"], "augment.crop.smallest=0.5: is above"),
+    ],
+)
+def test_levers_that_do_not_go_together_are_told_when_settings_are_read(words, message) -> None:
+    with pytest.raises(VitvisError, match=message.replace(".", r"\.")):
+        merge(FitSettings, words)

@@ -28,8 +28,8 @@ FIT = ["fit", *CPU, UNITS, "steps=6", "chunk=4"]
 RECIPES = {
     "default": [],
     "activation": ["recipe=activation"],
-    "pixel": ["recipe=activation", "image.kind=pixel"],
-    "phase": ["recipe=activation", "image.kind=phase"],
+    "pixel": ["recipe=activation", "optim.lr=null", "image.kind=pixel"],
+    "phase": ["recipe=activation", "optim.lr=null", "image.kind=phase"],
     "ghiasi2022": ["recipe=ghiasi2022"],
 }
 SWEEP = """
