@@ -141,12 +141,16 @@ def test_an_atlas_within_its_run_refers_to_the_pictures_there(tmp_path: Path) ->
 
 
 def test_a_record_can_not_reach_out_of_its_run(tmp_path: Path) -> None:
-    from vitvis.atlas.readers import _inside
+    from PIL import Image
+
+    from vitvis.atlas.model import Run
 
     (tmp_path / "run").mkdir()
-    (tmp_path / "secret.png").write_bytes(b"x")
-    assert _inside(tmp_path / "run", "../secret.png") is None
-    assert _inside(tmp_path / "run", str(tmp_path / "secret.png")) is None
+    Image.new("RGB", (2, 2)).save(tmp_path / "secret.png")
+    run = Run("r0", "run", tmp_path / "run", "fit", {})
+    assert run.file("../secret.png") is None and run.file(str(tmp_path / "secret.png")) is None
+    Image.new("RGB", (2, 2)).save(tmp_path / "run/own.png")
+    assert run.file("own.png") == tmp_path / "run/own.png"
 
 
 def test_a_damaged_picture_is_an_empty_tile(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def make_run(path: Path, kind: str, config: str) -> Run:
         "blocks.4.block@my dir/it's.npy:0",
         'text:"a photo of a concert hall, at night"',
         'text:"a dog"*0.7+"a beach"*0.3',
-        "image:~/my photo.jpg",
+        "image:photos/my photo.jpg",
     ],
 )
 def test_any_unit_is_the_one_that_is_made(address: str, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from vitvis.atlas.evaluations import read_evaluation
 from vitvis.atlas.model import Run
-from vitvis.runs import RunFolder
+from vitvis.errors import VitvisError
+from vitvis.runs import RunFolder, write_file
 
 
 def write(path: Path, probe: str, variants: dict[str, float], sizes: list[dict[str, Any]] | None = None) -> Run:
@@ -65,8 +66,23 @@ def test_sizes_of_objects_become_columns(tmp_path: Path) -> None:
     assert [[cell["top1"] for cell in row["cells"]] for row in found["sizes"]["rows"]] == [[10.0, 30.0], [10.0, 30.0]]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": []}'])
-def test_results_that_are_not_there_are_none(content: str, tmp_path: Path) -> None:
+def test_results_that_are_not_there_are_none(tmp_path: Path) -> None:
     run = write(tmp_path / "run", "masks", {"full": 60.0})
-    (run.path / "results.json").write_text(content)
+    write_file(run.path, "results.json", b'{"rows": []}')
+    assert read_evaluation(Run("r0", "run", run.path, "evaluate", {}), lambda value: value) is None
+    (run.path / "results.json").unlink()
     assert read_evaluation(run, lambda value: value) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"rows": [1]}', '{"rows": [{"model": 1, "variant": 2, "top1": "x"}]}']
+)
+@pytest.mark.parametrize("ours", [True, False])
+def test_damaged_results_are_one_line(content: str, ours: bool, tmp_path: Path) -> None:
+    run = write(tmp_path / "run", "masks", {"full": 60.0})
+    if ours:
+        write_file(run.path, "results.json", content.encode())
+    else:
+        (run.path / "results.json").write_text(content)
+    with pytest.raises(VitvisError, match="results.json"):
+        read_evaluation(Run("r0", "run", run.path, "evaluate", {}), lambda value: value)

@@ -19,7 +19,7 @@ manifest = {"kind": "fit", "attempts": 1}
 if (out / "manifest.json").exists():
     manifest["attempts"] = json.loads((out / "manifest.json").read_text())["attempts"] + 1
 (out / "manifest.json").write_text(json.dumps(manifest))
-(out / "config.yaml").write_text(f"steps: 3\nregularize: {{tv: {tv}}}\nunits: ['a:0']\nout: {out}\n")
+(out / "config.yaml").write_text(f"steps: 3\nmode: {mode}\nregularize: {{tv: {tv}}}\nunits: ['a:0']\nout: {out}\n")
 score = 1 - abs(tv - 0.3)
 if mode == "hang" or (mode == "hang-once" and manifest["attempts"] == 1 and tv > 0.5) or (mode == "prune" and tv > 0.5):
     (out / "metrics" / "0.csv").write_text(f"chunk,summary/score\n0,{score}\n")

@@ -163,13 +163,101 @@ def test_a_stopped_sweep_leaves_no_children_and_goes_on(tmp_path, number):
     if number == signal.SIGKILL:  # nobody was left to stop it: the next run does
         assert process.returncode == -signal.SIGKILL
     else:
-        assert process.returncode == 130 and "interrupted" in error and not is_alive(child)
+        assert process.returncode == 128 + number and not is_alive(child)
+        assert error.count("\n") == 1 and "run the same command again to go on" in error
     assert run(path, tmp_path) == 0
     assert not is_alive(child)
     assert [trial["state"] for trial in summary(tmp_path)["trials"]] == ["complete"] * 3
     manifest = json.loads((tmp_path / "out" / "trials" / "000" / "manifest.json").read_text())
     assert manifest["attempts"] == 2  # it went on in its own folder
     assert (tmp_path / "out" / "trials" / "000" / "records" / "0.parquet").exists()
+
+
+def test_a_command_that_hands_nothing_on_fails_its_trials(tmp_path):
+    """Else every trial would have the defaults, and the table equal rows."""
+    command = ["${interpreter}", "${program}", "regularize.tv=0.5", "mode=ok"]
+    assert run(write_spec(tmp_path, command=command), tmp_path) == 1
+    assert {trial["state"] for trial in summary(tmp_path)["trials"]} == {"failed"}
+    assert "regularize.tv is 0.5, and not 0.9, which the sweep set" in summary(tmp_path)["trials"][0]["error"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data[:-7],  # the last line breaks off
+        lambda data: data + b'{"op_code":4,"worker',
+        lambda data: data[: len(data) // 2] + b"\0" * 40 + data[len(data) // 2 + 40 :],
+        lambda data: data.replace(b"0.9", b"0.8"),  # a value that is still one
+        lambda data: b"",
+        lambda data: b"null\n" * 9,
+    ],
+)
+def test_a_damaged_journal_is_begun_anew_from_the_runs(tmp_path, spoil):
+    path = write_spec(tmp_path)
+    assert run(path, tmp_path) == 0
+    journal, before = tmp_path / "out" / "study.journal", summary(tmp_path)
+    journal.write_bytes(spoil(journal.read_bytes()))
+    assert run(path, tmp_path) == 0
+    found = summary(tmp_path)
+    for one, other in zip(before["trials"], found["trials"], strict=True):
+        assert {key: value for key, value in one.items() if key != "seconds"} == {
+            key: value for key, value in other.items() if key != "seconds"
+        }
+
+
+def test_a_trial_that_had_not_drawn_everything_is_drawn_as_it_would_have_been(tmp_path):
+    from vitvis.sweep.spec import read_spec
+    from vitvis.sweep.study import SweepStudy
+
+    parameters = {name: {"min": 0.0, "max": 1.0} for name in "abc"}
+    for method, many in (("random", parameters), ("grid", {name: {"values": [1, 2]} for name in "abc"})):
+        path = write_spec(tmp_path, method=method, parameters=many, run_cap=2)
+        (tmp_path / f"whole-{method}").mkdir()
+        whole = SweepStudy(read_spec(path), tmp_path / f"whole-{method}")
+        expected = whole.values(whole.ask())
+        for drawn in range(3):  # killed before the first, the second, the third draw
+            folder = tmp_path / f"{method}-{drawn}"
+            folder.mkdir()
+            code = (
+                "import os, sys\nfrom optuna.trial import Trial\nfrom vitvis.sweep.spec import read_spec\n"
+                "from vitvis.sweep.study import SweepStudy\nsuggest, left = Trial._suggest, [int(sys.argv[3])]\n"
+                "def killed(*args):\n    if left[0] == 0: os._exit(9)\n    left[0] -= 1\n    return suggest(*args)\n"
+                "Trial._suggest = killed\nfrom pathlib import Path\n"
+                "SweepStudy(read_spec(sys.argv[1]), Path(sys.argv[2])).ask()\n"
+            )
+            assert subprocess.run([sys.executable, "-c", code, str(path), str(folder), str(drawn)]).returncode == 9
+            study = SweepStudy(read_spec(path), folder)
+            (trial,) = study.interrupted()
+            assert study.values(trial) == expected, (method, drawn)
+
+
+def test_a_report_writes_into_no_other_run(tmp_path, capsys):
+    assert run(write_spec(tmp_path), tmp_path) == 0
+    trial = tmp_path / "out" / "trials" / "000"
+    before = sorted(trial.iterdir())
+    assert main(["--report", str(trial), f"out={trial}"]) == 2
+    assert "holds a run of vitvis.fit" in capsys.readouterr().err and sorted(trial.iterdir()) == before
+    (tmp_path / "file").write_text("x")
+    assert main(["--report", str(trial), f"out={tmp_path / 'file'}"]) == 2
+
+
+@pytest.mark.parametrize("content", ["{", "null", '{"score": 0.1}', ""])
+def test_a_report_on_a_sweep_whose_summary_is_damaged(tmp_path, content):
+    assert run(write_spec(tmp_path), tmp_path) == 0
+    (tmp_path / "out" / "summary.json").write_text(content)
+    assert main(["--report", str(tmp_path / "out")]) == 0
+    rows = list(csv.DictReader((tmp_path / "out" / "trials.csv").open()))
+    assert [row["regularize.tv"] for row in rows] == ["0.4", "0.1", "0.9"]
+
+
+def test_a_summary_names_no_trial_outside(tmp_path):
+    assert run(write_spec(tmp_path), tmp_path) == 0
+    (tmp_path / "out" / "SHA256SUMS").unlink()  # as a stranger would
+    found = summary(tmp_path)
+    found["trials"][0]["path"] = "../../../etc"
+    (tmp_path / "out" / "summary.json").write_text(json.dumps(found))
+    assert main(["--report", str(tmp_path / "out")]) == 0
+    assert "etc" not in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_another_sweep_does_not_go_on_in_the_folder(tmp_path, capsys):
@@ -183,10 +271,10 @@ def test_another_sweep_does_not_go_on_in_the_folder(tmp_path, capsys):
     [
         ([], "give a sweep file"),
         (["a.yaml", "b.yaml"], "one spec at a time"),
-        (["missing.yaml"], "no such sweep file"),
+        (["missing.yaml"], "no such file"),
         (["--report"], "or --report RUN RUN"),
         (["--report", "nowhere"], "no such folder"),
-        (["--report", "x", "--", "steps=1"], "--report runs nothing"),
+        (["--report", ".", "--", "steps=1"], "--report runs nothing"),
     ],
 )
 def test_mistakes_are_one_line(words, message, capsys):

@@ -78,6 +78,6 @@ def test_a_grid_is_the_product_in_the_order_of_the_file():
     block = {"b": {"values": ["x", "y"]}, "c": {"value": 1}, "a": {"min": 1, "max": 2},
              "q": {"distribution": "q_uniform", "min": 0.0, "max": 0.3, "q": 0.1}}  # fmt: skip
     parameters = read_parameters(block, "s.yaml")
-    points = grid_points(parameters)
+    points = grid_points(parameters, 100)
     assert grid_size(parameters) == len(points) == 2 * 2 * 3
     assert list(points[0]) == ["b", "a", "q"] and [point["q"] for point in points[:3]] == [0.0, 0.1, 0.2]

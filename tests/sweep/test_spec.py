@@ -1,9 +1,17 @@
 """Sweep files are read as W&B reads them; what W&B refuses is refused here in one line."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from vitvis.errors import VitvisError
+from vitvis.sweep import main
+from vitvis.sweep.check import check_settings
 from vitvis.sweep.spec import read_spec
+from vitvis.sweep.study import find_cap
+
+ROOT = Path(__file__).resolve().parents[2]
 
 MINIMAL = "program: x.py\nmethod: random\nparameters:\n  a: {values: [1, 2]}\n"
 
@@ -79,3 +87,57 @@ def test_bands_of_early_terminate(tmp_path, block, first):
     """The smallest of W&B's bands `max_iter / eta^i`, i = 1..s, that is at least 1."""
     text = MINIMAL + f"early_terminate: {{type: hyperband, {block}}}\n"
     assert spec_of(tmp_path, text).early_terminate.min_iter == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"command": ["python", "${args_no_hyphen}"]}, "no macro '${args_no_hyphen}'; did you mean 'args_no_hyphens'?"),
+        ({"command": ["python", "x=${args}"]}, "has to be a word of its own"),
+        ({"command": None}, "list of words"),
+        ({"command": ["python", None]}, "no word"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": "two"}}, "min_iter='two' is not a finite number"),
+        ({"early_terminate": {"type": "hyperband", "max_iter": 9, "s": "a"}}, "s='a'"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": "x"}}, "eta='x'"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 0}}, "from 1 to"),
+        ({"metric": {"name": "a", "target": "high"}}, "metric target='high'"),
+        ({"parameters": {"a": {"min": 0.0, "max": float("inf")}}}, "max=inf is not a finite number"),
+        ({"parameters": {"a": {"values": [1.0, float("nan")]}}}, "nan is not a finite number"),
+        ({"parameters": {"a": {"distribution": "log_uniform", "min": 0, "max": 1e6}}}, "at most 600"),
+    ],
+)
+def test_what_would_fail_later_is_one_line_now(tmp_path, changes, says):
+    content = {"program": "p.py", "method": "random", "parameters": {"a": {"value": 1}}, "run_cap": 1}
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump(content | changes))
+    with pytest.raises(VitvisError) as caught:
+        read_spec(path)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"a": {"min": 0, "max": 10**18}}, {"a": {"distribution": "q_uniform", "min": 0.0, "max": 1e12}}],
+)
+def test_a_grid_without_end_is_refused_before_it_is_laid_out(tmp_path, parameters):
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump({"program": "p.py", "method": "grid", "parameters": parameters}))
+    with pytest.raises(VitvisError, match="the most is 100,000"):
+        find_cap(read_spec(path), None)
+
+
+def test_a_random_sweep_without_a_cap_leaves_no_folder(tmp_path, capsys):
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        yaml.safe_dump({"program": "p.py", "method": "random", "parameters": {"a": {"min": 0.0, "max": 1.0}}})
+    )
+    assert main([str(path), f"out={tmp_path / 'out'}"]) == 2
+    assert "run_cap=N" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_overrides_may_not_undo_what_varies(tmp_path):
+    spec = read_spec(ROOT / "sweeps" / "tv.yaml")
+    check_settings(spec, ["steps=3"])
+    for word in ("regularize.tv=0.1", "regularize={tv: 0.1}"):
+        with pytest.raises(VitvisError, match="all trials would be the same"):
+            check_settings(spec, [word])

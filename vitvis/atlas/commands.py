@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-import yaml
-
 from vitvis.atlas.model import Picture, Run
+from vitvis.config.addresses import split_addresses
 from vitvis.config.core import to_container
 from vitvis.config.values import flatten
+from vitvis.errors import VitvisError
 from vitvis.fit.settings import FitSettings
+from vitvis.runs import read_config
 
 __all__ = ["Commands"]
 
@@ -40,26 +41,34 @@ class Commands:
         if run.id not in self._settings:
             self._settings[run.id] = self._read(run)
         own = self._settings[run.id]
-        last = flatten({"units": [address]})
+        whole = split_addresses([address]) == [address]  # a blank in a file's name would part it
+        last = flatten({"units": [address if whole else f'"{address}"']})
         if record:
             last += flatten({"seeds": [record.get("seed") or 0], "out": _folder(run)})
         if own is not None:
             return shlex.join(["python", "-m", "vitvis.fit", *own, *last])
-        command = str(run.manifest.get("command") or "") if record else ""
-        return f"{command} {shlex.join(last)}" if command else ""
+        words = _words(run.manifest.get("command")) if record else []
+        return shlex.join([*words, *last]) if words else ""
 
     def _read(self, run: Run) -> list[str] | None:
         """Return what differs from the defaults as overrides, or None where the settings can't be read."""
         try:
-            content: Any = yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            return None
-        if not isinstance(content, dict):
+            content = read_config(run.path)
+        except VitvisError:
             return None
         kept = {name: content[name] for name in (_MODEL if run.kind == "search" else self._names) if name in content}
         if isinstance(kept.get("trainer"), dict):
             kept["trainer"] = {name: value for name, value in kept["trainer"].items() if name == "precision"}
         return [override for override in flatten(kept) if override not in self._defaults]
+
+
+def _words(command: Any) -> list[str]:
+    """Return the words of a run's command; none for what is no fit: a folder from elsewhere may hold anything."""
+    try:
+        words = shlex.split(str(command or ""))
+    except ValueError:
+        return []
+    return words if words[:3] == ["python", "-m", "vitvis.fit"] or words[:2] == ["vitvis", "fit"] else []
 
 
 def _folder(run: Run) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from vitvis.atlas.model import Site
+from vitvis.atlas.model import Run, Site
 
 __all__ = ["WORDS", "concept_columns"]
 
@@ -15,12 +14,10 @@ WORDS = 8
 
 def concept_columns(site: Site) -> dict[str, list[Any]]:
     """Return `words` (a list a unit) and `concept` (score or None) of a site's units, by the first run with any."""
-    runs = {run.id: run.path for run, _ in site.searches} | {
-        picture.run.id: picture.run.path for picture in site.pictures
-    }
+    runs = {run.id: run for run, _ in site.searches} | {picture.run.id: picture.run for picture in site.pictures}
     found: dict[str, dict[str, Any]] = {}
-    for path in runs.values():
-        for row in _read(path):
+    for run in runs.values():
+        for row in _read(run):
             if row["site"] == site.name:
                 found.setdefault(row["address"], row)
     rows = [found.get(address, {}) for address in site.addresses]
@@ -30,9 +27,9 @@ def concept_columns(site: Site) -> dict[str, list[Any]]:
     }
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    file = path / "concepts" / "concepts.parquet"
-    if not file.is_file():
+def _read(run: Run) -> list[dict[str, Any]]:
+    file = run.table("concepts/concepts.parquet")
+    if file is None:
         return []
     import pyarrow.parquet as pq
 

@@ -132,12 +132,12 @@ def even_bars(counts: Sequence[int], edges: Sequence[float], bars: int = _BARS) 
 def _read_images(run: Run) -> dict[int, dict[str, Any]]:
     import pyarrow.parquet as pq
 
-    path = run.path / "images.parquet"
-    return {row["index"]: row for row in pq.ParquetFile(path).read().to_pylist()} if path.is_file() else {}
+    path = run.table("images.parquet")
+    return {row["index"]: row for row in pq.ParquetFile(path).read().to_pylist()} if path is not None else {}
 
 
 def _read_maps(run: Run, site: Site) -> Any:
     import numpy as np
 
-    path = run.path / "maps" / f"{site.name}.npy"
-    return np.load(path, mmap_mode="r") if path.is_file() else None
+    path = run.table(f"maps/{site.name}.npy")
+    return None if path is None else np.load(path, mmap_mode="r", allow_pickle=False)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from vitvis.atlas import charts
 from vitvis.atlas.model import Run
+from vitvis.errors import VitvisError, sentence
+from vitvis.runs import read_json
 
 __all__ = ["read_evaluation"]
 
@@ -25,10 +25,17 @@ def read_evaluation(run: Run, veil: Callable[[Any], Any]) -> dict[str, Any] | No
         run: The run.
         veil: Hides what must not leave the machine.
     """
-    content = _read_json(run.path / "results.json")
-    if not isinstance(content, dict) or not content.get("rows"):
+    path = run.table("results.json")
+    if path is None:  # a run that is not done
         return None
-    content = veil(content)
+    content = read_json(path)
+    try:
+        return _describe(run, veil(content)) if content.get("rows") else None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise VitvisError(f"{path}: is not what vitvis.evaluate writes ({sentence(error)})") from None
+
+
+def _describe(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
     about = content.get("about") or {}
     rows = [row for row in content["rows"] if "model" in row and "variant" in row]
     return {
@@ -85,10 +92,3 @@ def _by_size(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         for (model, variant, fill), cells in table.items()
     ]
     return {"sizes": sizes, "rows": listed} if listed else None
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # a run that is not done has none, or a part of one
-        return None

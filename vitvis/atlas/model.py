@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from vitvis.errors import VitvisError
+from vitvis.runs import Ledger, inside
 
 __all__ = ["Backbone", "Picture", "Run", "Site"]
 
@@ -34,6 +38,29 @@ class Run:
     differs: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, float] = field(default_factory=dict)
     found: int = 0
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The digests of its files."""
+        return Ledger(self.path)
+
+    def file(self, relative: Any) -> Path | None:
+        """Return a file of the folder; None when it isn't there, is damaged, or would lie outside of the folder."""
+        path = inside(self.path, relative) if relative else None
+        return path if path is not None and self.ledger.is_whole(str(relative)) else None
+
+    def table(self, relative: str) -> Path | None:
+        """Return a file that pages can't do without once it is there; None where it never was.
+
+        Raises:
+            VitvisError: it is damaged.
+        """
+        path = inside(self.path, relative)
+        if path is None or not path.is_file():
+            return None
+        if not self.ledger.is_whole(relative):
+            raise VitvisError(f"{path}: is damaged (it is not what was written); run the command of this folder again")
+        return path
 
     @property
     def number(self) -> int:

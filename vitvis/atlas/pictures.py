@@ -48,7 +48,7 @@ def rank_photos(sites: Iterable[Site], exemplars: int) -> dict[tuple[str, int], 
                     indices = record.get(column) or ()
                     if rank < len(indices) and (key := (run.id, int(indices[rank]))) not in found:
                         name = f"{key[1]}.jpg"
-                        found[key] = run.path / "thumbs" / name if name in names else None
+                        found[key] = run.file(f"thumbs/{name}") if name in names else None
     return found
 
 
@@ -151,7 +151,7 @@ def _to_webp(data: bytes, quality: int = 85, side: int | None = None) -> bytes:
     try:
         with Image.open(io.BytesIO(data)) as image:
             picture = image.convert("RGB")
-    except (OSError, SyntaxError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return data
     if side is not None:
         picture.thumbnail((side, side))

@@ -12,7 +12,7 @@ from vitvis.atlas.model import Backbone, Picture, Run, Site
 from vitvis.atlas.privacy import tidy
 from vitvis.config.values import flatten_values
 from vitvis.errors import VitvisError
-from vitvis.runs import read_manifest, read_records
+from vitvis.runs import Ledger, read_json, read_manifest, read_records
 
 __all__ = ["read_backbones", "read_runs"]
 
@@ -109,6 +109,9 @@ def _check_record(run: Run, record: dict[str, Any]) -> None:
             f"{run.path}: its records have no {', '.join(lacking)}; it was written by"
             f" vitvis {run.manifest.get('vitvis') or '(no version)'}, make it again with this one"
         )
+    for name in _NEEDED:
+        if not isinstance(record[name], int if name in ("depth", "unit") else str):
+            raise VitvisError(f"{run.path}: a record has {name}={record[name]!r}, which vitvis never writes")
 
 
 def _make_site(
@@ -133,7 +136,7 @@ def _make_site(
         if run.kind == "search":
             searches.setdefault(run.id, (run, {}))[1][unit] = row
             continue
-        picture = Picture(run, unit, row, _inside(run.path, row.get("image")), _strip(run.path, row.get("image")))
+        picture = Picture(run, unit, row, run.file(row.get("image")), _strip(run, row.get("image")))
         if tiles[unit] is None:
             tiles[unit] = picture
         else:
@@ -148,8 +151,7 @@ def _make_site(
 def _photo(site: Site, unit: int) -> Picture:
     run, record = next((run, records[unit]) for run, records in site.searches if unit in records)
     strongest = record.get("strongest_index") or []
-    path = run.path / "thumbs" / f"{int(strongest[0])}.jpg" if strongest else None
-    return Picture(run, unit, {}, path if path and path.is_file() else None)
+    return Picture(run, unit, {}, run.file(f"thumbs/{int(strongest[0])}.jpg") if strongest else None)
 
 
 def _keys(addresses: Sequence[str], site: str) -> list[str]:
@@ -162,26 +164,21 @@ def _keys(addresses: Sequence[str], site: str) -> list[str]:
     return keys
 
 
-def _inside(folder: Path, relative: Any) -> Path | None:
-    """Return a file of a run folder; None when it isn't there, or when a record points out of the folder."""
-    if not relative:
-        return None
-    path = folder / str(relative)
-    return path if path.resolve().is_relative_to(folder.resolve()) and path.is_file() else None
-
-
-def _strip(folder: Path, relative: Any) -> Path | None:
+def _strip(run: Run, relative: Any) -> Path | None:
     if not relative or not str(relative).startswith("images/"):
         return None
-    return _inside(folder, "progress" + str(relative).removeprefix("images"))
+    return run.file("progress" + str(relative).removeprefix("images"))
 
 
 def _read_summary(path: Path) -> dict[str, float]:
-    try:
-        content = json.loads((path / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # a run without one is fine; it is a courtesy of fit
+    if not (path / "summary.json").is_file():  # a courtesy of fit
         return {}
-    return {str(key): float(value) for key, value in content.items() if isinstance(value, int | float)}
+    try:
+        content = read_json(path / "summary.json")
+    except VitvisError:
+        return {}
+    known = content if isinstance(content, dict) and Ledger(path).is_whole("summary.json") else {}
+    return {str(key): float(value) for key, value in known.items() if isinstance(value, int | float)}
 
 
 def _name_apart(runs: Sequence[Run]) -> None:

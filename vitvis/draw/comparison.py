@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitvis.draw.opening import open_picture
+
 if TYPE_CHECKING:
     from PIL import ImageFont
     from PIL.Image import Image
@@ -107,10 +109,8 @@ def _tile(cell: Cell, side: int, font: ImageFont.FreeTypeFont) -> Image:
     """Return a picture of `side` px, or an empty tile that says why there is none."""
     from PIL import Image, ImageDraw
 
-    picture: Image.Image | None = None
-    if cell.image is not None and cell.image.is_file():
-        with Image.open(cell.image) as opened:
-            picture = opened.convert("RGB")
+    picture = open_picture(cell.image) if cell.image is not None else None
+    if picture is not None:
         scale = side / max(picture.size)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)

@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from vitvis.draw.opening import open_picture
+
 __all__ = ["Row", "Tile", "draw_sheets", "rows_of_records"]
 
 COLUMNS = 16
@@ -109,7 +111,7 @@ def _size(image: Image.Image | Path | None) -> tuple[int, int] | None:
     try:
         with Image.open(image) as opened:
             return opened.size
-    except OSError:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
 
@@ -168,11 +170,10 @@ def _draw_tile(
 
 def _load(image: Image.Image | Path, size: tuple[int, int]) -> Image.Image:
     if isinstance(image, Path):
-        try:
-            with Image.open(image) as opened:
-                image = opened.convert("RGB")
-        except OSError:
+        opened = open_picture(image)
+        if opened is None:
             return _hatched(size)
+        image = opened
     return image.convert("RGB").resize(size, Image.Resampling.LANCZOS) if image.size != size else image.convert("RGB")
 
 

@@ -19,7 +19,7 @@ from vitvis.findings.bench import ROLES, Bench
 from vitvis.findings.finding import Finding, Statement, not_run
 from vitvis.findings.page import write_page
 from vitvis.findings.settings import STATEMENTS, FindingsSettings
-from vitvis.runs import atomic_write, digest
+from vitvis.runs import atomic_write, check_path, digest, read_manifest
 
 __all__ = ["ALL", "run_findings"]
 
@@ -47,7 +47,10 @@ def run_findings(settings: FindingsSettings) -> list[Finding]:
         VitvisError: settings that can't be followed.
     """
     notes = read_notes(settings.notes)
-    out = Path(settings.out)
+    out = check_path(settings.out)
+    if (out / "manifest.json").exists():
+        kind = read_manifest(out)["kind"]
+        raise VitvisError(f"out={out}: holds a run of vitvis.{kind}; choose another out=FOLDER")
     bench, key = Bench(settings), _key(settings)
     bench.check()
     log = logging.getLogger("vitvis")

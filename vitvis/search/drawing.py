@@ -44,15 +44,11 @@ def by_interest(rows: Sequence[dict[str, Any]], optimised: Mapping[str, Path]) -
 @lru_cache(maxsize=2048)
 def _open(path: Path) -> Image | None:
     """Open a picture at a strip's height; most are asked for many times."""
-    from PIL import Image
-
+    from vitvis.draw.opening import open_picture
     from vitvis.draw.strips import fit
 
-    try:
-        with Image.open(path) as image:
-            return fit(image)
-    except OSError:
-        return None
+    image = open_picture(path)
+    return None if image is None else fit(image)
 
 
 def draw_strip(run: SearchRun, address: str, optimised: Path | None, images: int) -> Image:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitvis.errors import VitvisError
+from vitvis.launch.cores import count_cores
 
 __all__ = ["Child", "Slot", "find_slots", "last_lines", "stop_all", "stop_orphan"]
 
-_GRACE_S = 8.0
+#: Less than `vitvis.signals` gives the sweep itself.
+_GRACE_S = 7.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def find_slots(devices: str = "auto", workers: int | None = None) -> list[Slot]:
             Slot(gpus[i % len(gpus)], {"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]})
             for i in range(workers or len(gpus))
         ]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = count_cores()
     count = workers or min(cores, 4)
     threads = str(max(1, cores // count))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -111,14 +113,14 @@ class Child:
 
 
 def stop_all(children: Iterable[Child], grace_s: float = _GRACE_S) -> None:
-    """End children and whatever they started: interrupted first, then asked, then killed.
+    """End children and whatever they started: asked first, then killed.
 
     Args:
         children: Those that may still run.
-        grace_s: Seconds they have together before each stronger signal.
+        grace_s: Seconds they have together before they are killed.
     """
     children = list(children)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):
         for child in children:
             if child.process.poll() is None:
                 _signal_group(child.process.pid, number)

@@ -15,14 +15,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitvis.errors import VitvisError, nearest
+from vitvis.runs.files import atomic_write
 from vitvis.sweep.parameters import Parameter
 
-__all__ = ["MACROS", "assemble", "expand", "macro_arguments"]
+__all__ = ["MACROS", "assemble", "check_macro", "expand", "macro_arguments"]
 
 #: The macros that stand for the values of a trial.
 MACROS = ("args", "args_no_hyphens", "args_no_equals", "args_no_boolean_flags", "args_append_hydra",
           "args_override_hydra", "args_json", "args_json_file")  # fmt: skip
 _ENVIRONMENT = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
+
+
+def check_macro(word: str, where: str) -> None:
+    """Check a word of a command: W&B leaves out a macro that it does not know, and every trial has the defaults.
+
+    Raises:
+        VitvisError: it is no macro, or a macro in the middle of a word, where none is replaced.
+    """
+    known = (*MACROS, "interpreter", "program", "env")
+    for name in re.findall(r"\$\{([A-Za-z_]*)\}", word):
+        if name not in known:
+            raise VitvisError(f"{where}: command: no macro '${{{name}}}'{nearest(name, known)}")
+        if word != f"${{{name}}}":
+            raise VitvisError(f"{where}: command: '{word}': the macro ${{{name}}} has to be a word of its own")
 
 
 def assemble(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> dict[str, Any]:
@@ -88,8 +104,7 @@ def expand(
         elif macro == "args_json_file":
             if json_file is None:
                 raise ValueError("the command holds ${args_json_file}, so it needs json_file")
-            json_file.parent.mkdir(parents=True, exist_ok=True)
-            json_file.write_text(json.dumps(dict(arguments)), encoding="utf-8")
+            atomic_write(json_file, json.dumps(dict(arguments)).encode())
             words.append(str(json_file))
         elif macro in MACROS:
             words += macro_arguments(arguments, macro)

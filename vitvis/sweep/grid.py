@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from vitvis.draw.comparison import Cell, Heading, comparison_sheet
-from vitvis.runs import read_records
+from vitvis.runs import inside
+from vitvis.runs.records import find_finished
 from vitvis.runs.summary import unit_score
 from vitvis.sweep.charts import is_numeric, label_of
 from vitvis.sweep.shared import Key, Shared, unit_key
@@ -103,11 +103,11 @@ def _heading(trial: Trial, is_winner: bool) -> Heading:
 
 
 def _records_by_unit(trial: Trial) -> dict[Key, dict[str, Any]]:
-    return {unit_key(record): record for record in (read_records(trial.path) if trial.path else [])}
+    return {unit_key(record): record for record in (find_finished(trial.path)[0] if trial.path else [])}
 
 
 def _cell(trial: Trial, record: Mapping[str, Any], best: Mapping[str, float] | None) -> Cell:
-    image = Path(trial.path or "") / record["image"] if record.get("image") else None
+    image = inside(trial.path or "", record.get("image"))
     score = unit_score(record, (best or {}).get(record["address"]))
     rank = f" · rank {record['rank']}" if record.get("rank") else ""
     return Cell(image, f"{score:.2f}{rank}", record.get("status", "ok"))

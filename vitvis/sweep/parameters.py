@@ -6,11 +6,12 @@ distribution gets the one W&B infers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vitvis.errors import VitvisError, nearest
+from vitvis.errors import VitvisError, nearest, sentence
 
 __all__ = ["DISTRIBUTIONS", "Parameter", "read_parameters"]
 
@@ -131,6 +132,9 @@ def _check_numbers(distribution: str, options: Mapping[str, Any], where: str) ->
     values, probabilities = options.get("values"), options.get("probabilities")
     if values is not None and (not isinstance(values, list) or not values):
         raise VitvisError(f"{where}: values has to be a list that is not empty")
+    for value in values or ():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise VitvisError(f"{where}: {value} is not a finite number")
     if probabilities is not None:
         if not isinstance(probabilities, list) or not all(_is_number(p) and p >= 0 for p in probabilities):
             raise VitvisError(f"{where}: probabilities have to be numbers that are not negative")
@@ -142,7 +146,10 @@ def _check_numbers(distribution: str, options: Mapping[str, Any], where: str) ->
         value = options.get(key)
         if value is not None and not _is_number(value):
             hint = "; write 1.0e-3, YAML reads 1e-3 as a text" if isinstance(value, str) and "e" in value else ""
-            raise VitvisError(f"{where}: {key}={value!r} is not a number{hint}")
+            raise VitvisError(f"{where}: {key}={sentence(repr(value), 40)} is not a finite number{hint}")
+    if distribution.startswith(("log_uniform", "q_log_uniform", "inv_log_uniform")) and "values" not in distribution:
+        if max(abs(options["min"]), abs(options["max"])) > 600:
+            raise VitvisError(f"{where}: min and max of {distribution} are exponents of e, at most 600")
     if "min" in options and not options["min"] < options["max"]:
         raise VitvisError(f"{where}: min {options['min']} is not below max {options['max']}")
     if distribution.endswith("log_uniform_values") and options["min"] <= 0:
@@ -154,7 +161,7 @@ def _check_numbers(distribution: str, options: Mapping[str, Any], where: str) ->
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _others(item: Mapping[str, Any], key: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitvis.errors import VitvisError
 from vitvis.fit.recipe import RECIPE
-from vitvis.runs import atomic_write
+from vitvis.runs import Ledger, read_config, to_csv, write_file
 from vitvis.sweep.charts import draw_chart, is_numeric, label_of, text_of
 from vitvis.sweep.comparison import Comparison
 from vitvis.sweep.grid import build_grid, draw_grid
@@ -44,7 +43,8 @@ def write_report(folder: Path, comparison: Comparison) -> list[Path]:
         files["best.yaml"] = recipe.encode()
     files["index.html"] = draw_page(folder, comparison, rows, grid, files).encode()
     for name, data in files.items():
-        atomic_write(folder / name, data)
+        write_file(folder, name, data)
+    Ledger(folder).settle()
     return [folder / name for name in files]
 
 
@@ -73,8 +73,8 @@ def best_recipe(comparison: Comparison) -> str | None:
     if winner is None or winner.path is None:
         return None
     try:
-        config = yaml.safe_load((Path(winner.path) / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+        config = read_config(winner.path)
+    except VitvisError:
         return None
     recipe = {key: config[key] for key in RECIPE if key in config}
     settings = ", ".join(f"{name}={label_of(name, value)}" for name, value in winner.settings.items())
@@ -105,8 +105,4 @@ def _plain(value: Any, is_text: bool) -> Any:
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]) if rows else ["trial"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue().encode()
+    return to_csv(rows, list(rows[0]) if rows else ["trial"]).encode()

@@ -82,17 +82,26 @@ def _run(settings: SweepSettings) -> Comparison:
     from vitvis.sweep import Comparison, SweepRunner, SweepStudy, read_spec
     from vitvis.sweep.check import check_settings, drives_fit
     from vitvis.sweep.children import find_slots
+    from vitvis.sweep.runner import check_study
     from vitvis.sweep.shared import compare_on_shared
+    from vitvis.sweep.study import find_cap
 
     spec = read_spec(settings.spec or "")
     if drives_fit(spec):
         check_settings(spec, settings.overrides)
+    find_cap(spec, settings.run_cap)
     slots = find_slots(settings.devices, settings.workers)
     best = _best(settings)
     folder = Path(settings.out or Path("out") / "sweeps" / spec.path.stem)
     identity = {name: getattr(settings, name) for name in ("overrides", "seed", "search")} | {"sweep": spec.identity()}
     with RunFolder.open(folder, kind="sweep", settings=to_container(settings), identity=identity) as run:
-        study = SweepStudy(spec, folder, seed=settings.seed, run_cap=settings.run_cap)
+        study = SweepStudy(
+            spec,
+            folder,
+            seed=settings.seed,
+            run_cap=settings.run_cap,
+            known=lambda known: check_study(known, folder, settings.overrides, best),
+        )
         if settings.retry:
             study.queue_failed()
         print(f"{spec.name}: {study.cap} trials, {len(slots)} at once, in {folder}", flush=True)
@@ -105,17 +114,20 @@ def _run(settings: SweepSettings) -> Comparison:
 
 
 def _report(settings: SweepSettings) -> Comparison:
-    from vitvis.runs import read_manifest
+    from vitvis.runs import check_path, read_manifest
     from vitvis.sweep import Comparison
     from vitvis.sweep.shared import compare_on_shared
     from vitvis.sweep.trials import read_sweep_or_runs
 
+    single = settings.report[0] if len(settings.report) == 1 else None
+    inside = single if single and read_manifest(single)["kind"] == "sweep" else None
+    folder = check_path(settings.out or inside or Path("out") / "comparison")
+    if (folder / "manifest.json").exists() and (inside is None or folder.resolve() != Path(inside).resolve()):
+        kind = read_manifest(folder)["kind"]
+        raise VitvisError(f"out={folder}: holds a run of vitvis.{kind}, whose files would be replaced; choose another")
     best = _best(settings)
     name, description, metric, trials = read_sweep_or_runs(settings.report, best)
     shared = compare_on_shared(trials, metric, best)
-    single = settings.report[0] if len(settings.report) == 1 else None
-    inside = single if single and read_manifest(single)["kind"] == "sweep" else None
-    folder = Path(settings.out or inside or Path("out") / "comparison")
     size = settings.columns, settings.rows
     return Comparison(name, trials, metric, description, best, *size, shared, folder)
 

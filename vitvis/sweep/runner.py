@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitvis.errors import VitvisError
 from vitvis.runs import RunFolder
+from vitvis.sweep.check import check_trial
 from vitvis.sweep.children import Child, Slot, last_lines, stop_all, stop_orphan
 from vitvis.sweep.command import assemble, expand
 from vitvis.sweep.spec import SweepSpec
@@ -21,7 +21,7 @@ from vitvis.sweep.trials import Trial, metric_history, read_summary, read_value
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["SweepRunner"]
+__all__ = ["SweepRunner", "check_study", "trial_path"]
 
 _STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
@@ -65,25 +65,25 @@ class SweepRunner:
     def run(self) -> list[Trial]:
         """Run until nothing is left; return all trials.
 
-        Ctrl-C (or SIGTERM) stops the children and leaves their trials to go on with.
+        Whatever ends it (Ctrl-C, SIGTERM) ends the children too, and leaves their trials to go on with.
 
         Raises:
             VitvisError: the first trials all failed.
         """
         pending = self.study.interrupted()
         free = list(self.slots)
-        with _terminate_as_interrupt():
-            try:
-                while True:
-                    while free and (trial := self._next(pending)) is not None:
-                        self._start(trial, free.pop(0))
-                    if not self._children:
-                        break
-                    free += self._wait()
-                    self._write()
-                    self._check_failures()
-            finally:
-                stop_all(child for child, _ in self._children.values())
+        try:
+            while True:
+                while free and (trial := self._next(pending)) is not None:
+                    self._start(trial, free.pop(0))
+                if not self._children:
+                    break
+                free += self._wait()
+                self._write()
+                self._check_failures()
+        finally:
+            stop_all(child for child, _ in self._children.values())
+        self._write()
         return self.trials()
 
     def trials(self) -> list[Trial]:
@@ -116,7 +116,7 @@ class SweepRunner:
         return pending.pop(0) if pending else self.study.ask()
 
     def _path(self, number: int) -> Path:
-        return self.folder.path / "trials" / f"{number:03d}"
+        return trial_path(self.folder.path, number)
 
     def _start(self, trial: optuna.Trial, slot: Slot) -> None:
         path = self._path(trial.number)
@@ -182,6 +182,7 @@ class SweepRunner:
             if status:
                 cause = f"exit status {status}" if status > 0 else f"killed by {signal.Signals(-status).name}"
                 raise VitvisError(f"{last_lines(child.log, 1) or 'it said nothing'} ({cause}; {child.log})")
+            check_trial(self.spec, self.study.values(trial), path, self.overrides)
             summary = read_summary(path, self.best)
             value = read_value(path, self.spec.metric.name, summary)
         except VitvisError as error:
@@ -216,6 +217,28 @@ class SweepRunner:
         print(" ".join(text.split()), flush=True)
 
 
+def trial_path(folder: Path, number: int) -> Path:
+    """Return the run folder of a trial."""
+    return folder / "trials" / f"{number:03d}"
+
+
+def check_study(
+    study: SweepStudy, folder: Path, overrides: Sequence[str] = (), best: Mapping[str, float] | None = None
+) -> None:
+    """Compare what the journal says of finished trials with what their runs say.
+
+    Raises:
+        VitvisError: a run is lost, or has other settings or another value.
+    """
+    for item in study.trials:
+        values, path = study.values(item) if item.state.name == "COMPLETE" else {}, trial_path(folder, item.number)
+        if item.state.name == "COMPLETE":
+            check_trial(study.spec, values, path, overrides)
+            value = read_value(path, study.spec.metric.name, read_summary(path, best))
+            if item.value is None or not math.isclose(value, item.value, rel_tol=1e-9):
+                raise VitvisError(f"trial {path.name} has {value:g}, not {item.value:g}")
+
+
 def sweep_summary(spec: SweepSpec, trials: Sequence[Trial], folder: Path) -> dict[str, Any]:
     """Return what `summary.json` of a sweep holds: the metric, the best trial, all trials; paths within `folder`."""
     for trial in trials:
@@ -234,20 +257,3 @@ def sweep_summary(spec: SweepSpec, trials: Sequence[Trial], folder: Path) -> dic
         "best": best.as_dict() if best else None,
         "trials": [trial.as_dict() for trial in trials],
     }
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C, so that a scheduler's kill leaves no children behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,10 @@ from vitvis.sweep.parameters import Parameter
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-__all__ = ["decode", "distribution_of", "grid_points", "grid_size"]
+__all__ = ["GRID_LIMIT", "decode", "distribution_of", "grid_points", "grid_size"]
 
+#: Most points that a grid may have, and values that one axis of it may hold.
+GRID_LIMIT = 100_000
 _EDGE = 1e-9  # quantiles stay this far from 0 and 1, where a normal value is infinite
 
 
@@ -68,18 +70,29 @@ def decode(parameter: Parameter, draw: Any) -> Any:
     return _quantise(value, options["q"]) if "q" in options else value
 
 
-def grid_points(parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
-    """Return the draws of every point of a grid, the last parameter changing fastest.
+def grid_points(parameters: Sequence[Parameter], count: int) -> list[dict[str, Any]]:
+    """Return the draws of the first points of a grid, the last parameter changing fastest.
 
     `q_uniform` stops before its max, as in W&B's grid.
     """
     draws = {parameter.name: _grid_draws(parameter) for parameter in parameters if parameter.varies}
-    return [dict(zip(draws, point, strict=True)) for point in itertools.product(*draws.values())]
+    points = itertools.islice(_product(list(draws.values())), count)
+    return [dict(zip(draws, point, strict=True)) for point in points]
 
 
 def grid_size(parameters: Sequence[Parameter]) -> int:
     """Return the number of points of a grid without making them."""
-    return math.prod(len(_grid_draws(parameter)) for parameter in parameters if parameter.varies)
+    return math.prod(_length(_grid_draws(parameter)) for parameter in parameters if parameter.varies)
+
+
+def _product(axes: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Yield what `itertools.product` does without holding the axes, of which each may be a long range."""
+    if not axes:
+        yield ()
+        return
+    for first in axes[0]:
+        for rest in _product(axes[1:]):
+            yield (first, *rest)
 
 
 def _grid_draws(parameter: Parameter) -> Sequence[Any]:
@@ -88,8 +101,14 @@ def _grid_draws(parameter: Parameter) -> Sequence[Any]:
         return range(options["min"], options["max"] + 1)
     if parameter.distribution == "q_uniform":
         count = math.ceil((options["max"] - options["min"]) / options["q"] - 1e-9)
+        if count > GRID_LIMIT:
+            raise VitvisError(f"{parameter.name}: a grid of {count:,} values; the most is {GRID_LIMIT:,}")
         return [float(f"{options['min'] + index * options['q']:.12g}") for index in range(count)]
     return range(len(options["values"]))
+
+
+def _length(values: Sequence[Any]) -> int:
+    return values.stop - values.start if isinstance(values, range) else len(values)  # len() of a long range fails
 
 
 def _quantise(value: float, step: float) -> float | int:

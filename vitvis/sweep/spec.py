@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitvis.errors import VitvisError, nearest
+from vitvis.errors import VitvisError, nearest, sentence
+from vitvis.sweep.command import check_macro
 from vitvis.sweep.parameters import Parameter, read_parameters
 
 __all__ = ["EarlyTerminate", "Metric", "SweepSpec", "read_spec"]
@@ -18,6 +19,7 @@ _KEYS = ("name", "description", "program", "method", "metric", "parameters", "co
          "project", "entity", "apiVersion", "kind", "controller")  # fmt: skip
 _DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
 _METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
+_EARLY_NUMBERS = ("min_iter", "max_iter", "s", "eta")
 _EARLY_KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 
 
@@ -117,8 +119,12 @@ def read_spec(path: str | Path) -> SweepSpec:
     if run_cap is not None and (not isinstance(run_cap, int) or isinstance(run_cap, bool) or run_cap < 1):
         raise VitvisError(f"{where}: run_cap={run_cap!r} has to be a whole number above 0")
     command = content.get("command", list(_DEFAULT_COMMAND))
-    if isinstance(command, str) or not isinstance(command, Sequence) or not command:
+    if not isinstance(command, list) or not command:
         raise VitvisError(f"{where}: command has to be a list of words")
+    for word in command:
+        if not isinstance(word, str | int | float) or isinstance(word, bool):
+            raise VitvisError(f"{where}: command: {word!r} is no word; put it in quotes")
+        check_macro(str(word), where)
     program = str(content.get("program") or "")
     if "${program}" in command and not program:
         raise VitvisError(f"{where}: the command holds ${{program}}, but there is no program")
@@ -145,7 +151,9 @@ def _load(path: Path) -> Mapping[str, Any]:
     try:  # PyYAML's own loader, as W&B uses it: a value that it reads as a text is one for W&B too
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise VitvisError(f"{path}: can't be read as YAML: {error}") from None
+        raise VitvisError(f"{path}: can't be read as YAML: {sentence(error)}") from None
+    except (RecursionError, ValueError, OSError) as error:
+        raise VitvisError(f"{path}: can't be read ({sentence(error)})") from None
     if not isinstance(content, Mapping):
         raise VitvisError(f"{path}: is no sweep file (it holds no mapping)")
     return content
@@ -179,7 +187,14 @@ def _read_metric(block: Any, where: str) -> Metric | None:
     goal = block.get("goal", "minimize")
     if goal not in ("minimize", "maximize"):
         raise VitvisError(f"{where}: metric goal is {goal!r}{nearest(goal, ('minimize', 'maximize'))}")
-    return Metric(str(block["name"]), goal, block.get("target"))
+    target = block.get("target")
+    return Metric(str(block["name"]), goal, None if target is None else _number(target, "metric target", where))
+
+
+def _number(value: Any, name: str, where: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e300:
+        raise VitvisError(f"{where}: {name}={sentence(repr(value), 40)} is not a finite number")
+    return float(value)
 
 
 def _read_early(block: Any, where: str) -> EarlyTerminate | None:
@@ -190,12 +205,16 @@ def _read_early(block: Any, where: str) -> EarlyTerminate | None:
     for key in block:
         if key not in _EARLY_KEYS:
             raise VitvisError(f"{where}: early_terminate has no '{key}'{nearest(key, _EARLY_KEYS)}")
-    eta = float(block.get("eta", 3))
+    given = {key: _number(block[key], f"early_terminate: {key}", where) for key in _EARLY_NUMBERS if key in block}
+    eta = given.get("eta", 3.0)
     if eta <= 1:
         raise VitvisError(f"{where}: early_terminate: eta={eta:g} has to be above 1")
-    if "max_iter" in block and "s" in block:  # bands are max_iter / eta^i for i in 1..s, those of at least 1
-        steps = min(int(block["s"]), max(1, int(math.log(max(block["max_iter"], eta), eta) + 1e-9)))
-        return EarlyTerminate(max(1, int(block["max_iter"] / eta**steps)), eta)
-    if "min_iter" in block:
-        return EarlyTerminate(max(1, int(block["min_iter"])), eta)
+    for key, number in given.items():
+        if not 1 <= number <= 1e9:
+            raise VitvisError(f"{where}: early_terminate: {key}={number:g} has to be from 1 to 1e9")
+    if "max_iter" in given and "s" in given:  # bands are max_iter / eta^i for i in 1..s, those of at least 1
+        steps = min(int(given["s"]), max(1, int(math.log(max(given["max_iter"], eta), eta) + 1e-9)))
+        return EarlyTerminate(max(1, int(given["max_iter"] / eta**steps)), eta)
+    if "min_iter" in given:
+        return EarlyTerminate(int(given["min_iter"]), eta)
     raise VitvisError(f"{where}: early_terminate needs min_iter, or max_iter and s")

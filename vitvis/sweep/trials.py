@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from vitvis.config.values import flatten_values
-from vitvis.errors import VitvisError
-from vitvis.runs import read_manifest, read_records
+from vitvis.errors import VitvisError, sentence
+from vitvis.runs import Ledger, inside, read_config, read_csv, read_json, read_manifest, read_records
 from vitvis.runs.summary import summarize
 from vitvis.sweep.spec import Metric
 
 __all__ = ["Trial", "metric_history", "read_runs", "read_summary", "read_sweep_or_runs", "read_value", "sort_trials"]
 
+_log = logging.getLogger("vitvis")
 _PREFIX = "summary/"
 _NO_SETTING = ("out", "logger", "trainer", "chunk")
 
@@ -59,16 +60,14 @@ def read_summary(folder: str | Path, best: Mapping[str, float] | None = None) ->
         best: Activations of the dataset's best images; with them the summary is made anew.
     """
     path = Path(folder) / "summary.json"
-    if path.is_file() and not best:
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise VitvisError(f"{path}: can't be read as JSON ({error})") from None
-        return {
-            key.removeprefix(_PREFIX): float(value)
-            for key, value in content.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
+    if path.is_file() and not best and Ledger(folder).is_whole(path.name):
+        content = read_json(path)
+        if isinstance(content, dict):
+            return {
+                key.removeprefix(_PREFIX): float(value)
+                for key, value in content.items()
+                if isinstance(value, int | float) and not isinstance(value, bool)
+            }
     return summarize(read_records(folder), best)
 
 
@@ -99,14 +98,9 @@ def metric_history(folder: str | Path, metric: str) -> list[float]:
     folder = Path(folder)
     values: list[float] = []
     for path in [folder / "metrics.csv", *sorted((folder / "metrics").glob("*.csv"))]:
-        try:
-            with path.open(newline="", encoding="utf-8") as stream:
-                cells = [row.get(metric) for row in csv.DictReader(stream)]
-        except OSError:  # not there yet, or just joined with the others
-            continue
-        for cell in cells:
+        for row in read_csv(path):
             try:
-                values.append(float(cell or ""))
+                values.append(float(row.get(metric) or ""))
             except ValueError:  # a row of other metrics
                 continue
     return values
@@ -135,20 +129,16 @@ def read_runs(paths: Sequence[str | Path], metric: Metric, best: Mapping[str, fl
             raise VitvisError(f"{path}: is a run of vitvis.{kind}; a report compares runs of vitvis.fit and sweeps")
     if not folders:
         raise VitvisError(f"--report {' '.join(map(str, paths))}: holds no run yet")
-    flat = [flatten_values(_read_config(folder)) for folder in folders]
+    flat = [_settings(folder) for folder in folders]
     names = dict.fromkeys(name for settings in flat for name in settings)
     varied = [name for name in names if len({json.dumps(settings.get(name)) for settings in flat}) > 1]
     trials = []
     for folder, settings in zip(folders, flat, strict=True):
         trial = Trial(folder.name, str(folder), {name: settings.get(name) for name in varied})
-        try:
-            trial.summary = _summary_anew(folder, best)
-            trial.value = read_value(folder, metric.name, trial.summary)
-            trial.seconds = trial.summary.get("seconds")
-            if not (folder / "summary.json").is_file():  # fewer units than the others, so it can't be ranked with them
-                trial.state, trial.value = "unfinished", None
-        except VitvisError as error:
-            trial.state, trial.error = "failed", str(error)
+        _measure(trial, metric, best)
+        trial.seconds = trial.summary.get("seconds")
+        if trial.state == "complete" and not (folder / "summary.json").is_file():
+            trial.state, trial.value = "unfinished", None  # fewer units than the others: it can't be ranked with them
         trials.append(trial)
     return trials
 
@@ -163,15 +153,15 @@ def read_sweep_or_runs(
     """
     path = Path(paths[0])
     if len(paths) == 1 and read_manifest(path)["kind"] == "sweep" and (path / "summary.json").is_file():
-        content = json.loads((path / "summary.json").read_text(encoding="utf-8"))
-        metric = Metric(**content["metric"])
-        trials = [Trial(**item) for item in content["trials"]]
-        for trial in trials:
-            trial.path = str(path / trial.path) if trial.path else None
-            if trial.path and trial.state == "complete":
-                trial.summary = _summary_anew(trial.path, best)
-                trial.value = read_value(trial.path, metric.name, trial.summary)
-        return content["name"], content["description"], metric, trials
+        try:
+            content, metric, trials = _read_sweep(path)
+        except VitvisError as error:
+            _log.warning("%s; the trials' own folders are compared by summary/score", error)
+        else:
+            for trial in trials:
+                if trial.path and trial.state == "complete":
+                    _measure(trial, metric, best)
+            return str(content.get("name")), str(content.get("description") or ""), metric, trials
     metric = Metric()
     return "comparison", "", metric, read_runs(paths, metric, best)
 
@@ -182,12 +172,39 @@ def _summary_anew(folder: str | Path, best: Mapping[str, float] | None) -> dict[
     return read_summary(folder) | (summarize(records, best) if records else {})
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    import yaml
-
-    path = folder / "config.yaml"
+def _measure(trial: Trial, metric: Metric, best: Mapping[str, float] | None) -> None:
+    """Read what a run is worth; one that is damaged is a failed trial, with the line that says what is wrong."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise VitvisError(f"{path}: can't be read ({error})") from None
-    return {key: value for key, value in content.items() if key not in _NO_SETTING}
+        trial.summary = _summary_anew(str(trial.path), best)
+        trial.value = read_value(str(trial.path), metric.name, trial.summary)
+    except VitvisError as error:
+        trial.state, trial.value, trial.error = "failed", None, str(error)
+
+
+def _read_sweep(path: Path) -> tuple[dict[str, Any], Metric, list[Trial]]:
+    """Return the summary of a sweep, its metric, and its trials with paths that lie in it.
+
+    Raises:
+        VitvisError: the file is damaged, or was written by nothing of ours.
+    """
+    file = path / "summary.json"
+    content = read_json(file)
+    if not Ledger(path).is_whole(file.name):
+        raise VitvisError(f"{file}: is damaged (it is not what was written)")
+    try:
+        metric = Metric(**content["metric"])
+        trials = [Trial(**item) for item in content["trials"]]
+        for trial in trials:
+            own = inside(path, trial.path) if trial.path else None
+            if trial.path and own is None:
+                raise VitvisError(f"{file}: trial {trial.name} lies outside of the sweep's folder")
+            trial.path = str(own) if own is not None and own.is_dir() else None
+            if not isinstance(trial.settings, dict) or not isinstance(trial.summary, dict):
+                raise TypeError("settings")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise VitvisError(f"{file}: is no summary of a sweep ({sentence(error)})") from None
+    return content, metric, trials
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    return flatten_values({key: value for key, value in read_config(folder).items() if key not in _NO_SETTING})
