@@ -50,10 +50,10 @@ class FindingsSettings:
     image_size: int | list[int] | None = setting(None, unit="px", parser=parse_image_size)
     """Side of the images for both; each model's own when null."""
     data: str | None = setting(None, path="any")
-    """Photos with classes, as vitvis.search reads them: parquet:FILE, folder:PATH; statements that need photos are left
+    """Photos with classes, KIND:PATH, such as parquet:FILE or imagefolder:PATH; statements that need photos are left
     out when null."""
     boxes: str | None = setting(None, path="any")
-    """Photos with boxes, as vitvis.evaluate reads them: imagenet:PATH; data when null."""
+    """Photos with boxes, KIND:PATH, such as imagenet:PATH; data when null."""
     limit: int | None = setting(None, unit="images", minimum=1, maximum=limits.IMAGES)
     """Use only so many photos."""
     units: int = setting(8, unit="units", minimum=1, maximum=limits.COUNT)
