@@ -16,7 +16,7 @@ from vitvis.runs import read_config
 __all__ = ["Commands"]
 
 #: Settings of a fit that say where and how a run was made; units and seeds are those of the picture.
-_ELSEWHERE = ("out", "chunk", "strips", "recipe", "units", "seeds", "logger")
+_ELSEWHERE = ("out", "chunk", "shard", "finish", "strips", "recipe", "units", "seeds", "logger")
 #: Settings of a search that a fit shares.
 _MODEL = ("model", "weights", "image_size")
 

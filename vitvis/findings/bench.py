@@ -121,6 +121,7 @@ class Bench:
                  "progress": trainer.progress}  # fmt: skip
         own = {**self._described(role), "units": list(units), "seeds": [self.settings.seed], "out": str(out)}
         fit = run_fit(merge(FitSettings, recipe_path(f"findings/{config}"), own, {"trainer": where}, extra))
+        assert fit.plan is not None
         wanted = {unit.address for unit in fit.plan.units}
         records = [record for record in fit.records if record["address"] in wanted]
         records.sort(key=lambda record: (record["depth"], record["site"], record["unit"]))

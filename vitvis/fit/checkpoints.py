@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -40,11 +41,11 @@ class Checkpoints:
 
     def remove(self, chunk: Chunk) -> None:
         """Forget a chunk that is done."""
-        self.folder.remove(self._place(chunk))
+        (self.folder.path / self._place(chunk)).unlink(missing_ok=True)  # no digest of it is in the ledger
 
     def clear(self) -> None:
         """Forget all chunks."""
-        self.folder.remove(self.FOLDER)
+        shutil.rmtree(self.folder.path / self.FOLDER, ignore_errors=True)
 
 
 class KeepCheckpoints(Callback):

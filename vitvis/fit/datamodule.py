@@ -37,11 +37,12 @@ class Steps:
     Args:
         chunks: in their order.
         steps: a chunk.
-        resume: returns what a chunk goes on from, with its `step`; nothing where it starts anew.
+        resume: returns what a chunk goes on from, with its `step`; nothing where it starts anew, None where it is
+            done by now.
     """
 
     def __init__(
-        self, chunks: Sequence[Chunk], steps: int, resume: Callable[[Chunk], Mapping[str, Any]] | None = None
+        self, chunks: Sequence[Chunk], steps: int, resume: Callable[[Chunk], Mapping[str, Any] | None] | None = None
     ) -> None:
         self.chunks = list(chunks)
         self.steps = steps
@@ -55,6 +56,8 @@ class Steps:
         first, start = divmod(self._given, self.steps)
         for number, chunk in enumerate(self.chunks[first:], start=first):
             state = self._resume(chunk) if self._resume is not None and not start else {}
+            if state is None:
+                continue
             start = int(state.get("step", start))
             for step in range(start, self.steps):
                 self._given = number * self.steps + step + 1
@@ -77,7 +80,8 @@ class UnitDataModule(LightningDataModule):
         chunks: of all ranks, in order.
         steps: a chunk.
         done: images `(address, seed)` that there are already.
-        resume: returns what a chunk goes on from, with its `step`; nothing where it starts anew.
+        resume: returns what a chunk goes on from, with its `step`; nothing where it starts anew, None where it is
+            done by now.
 
     Attributes:
         chunks: those of this rank that have something to do; of all ranks before `setup`.
@@ -89,7 +93,7 @@ class UnitDataModule(LightningDataModule):
         steps: int,
         *,
         done: Collection[tuple[Any, ...]] = (),
-        resume: Callable[[Chunk], Mapping[str, Any]] | None = None,
+        resume: Callable[[Chunk], Mapping[str, Any] | None] | None = None,
     ) -> None:
         super().__init__()
         self.chunks = self._all = list(chunks)

@@ -12,6 +12,7 @@ from pytorch_lightning import Trainer
 from vitvis.config.core import to_container
 from vitvis.errors import VitvisError
 from vitvis.fit.checkpoints import Checkpoints, KeepCheckpoints
+from vitvis.fit.chunks import Chunk
 from vitvis.fit.datamodule import UnitDataModule
 from vitvis.fit.plan import Plan
 from vitvis.fit.progress import FitProgress
@@ -19,7 +20,6 @@ from vitvis.fit.results import Results, Verdicts
 from vitvis.fit.strips import ImagesOverTime
 from vitvis.launch.ranks import IndependentStrategy
 from vitvis.runs import RunFolder
-from vitvis.runs.manifest import read_manifest
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -65,14 +65,14 @@ def open_folder(plan: Plan, *, primary: bool = True) -> RunFolder:
     Raises:
         VitvisError: the folder holds another run, is in use by a live one, or can't be written.
     """
-    before = read_manifest(plan.path) if (plan.path / "manifest.json").is_file() else {}
     return RunFolder.open(
         plan.path,
         kind="fit",
-        settings=to_container(plan.settings) | {"out": str(plan.path)},
+        settings=to_container(plan.settings) | {"out": str(plan.path), "shard": None, "finish": False},
         identity=plan.identity(),
-        details=plan.details(before),
+        details=plan.details,
         primary=primary,
+        shard=plan.shard.name if plan.settings.shard else "",
     )
 
 
@@ -85,7 +85,7 @@ def execute(
     callbacks: Sequence[Callback] = (),
     verdicts: Verdicts | None = None,
 ) -> int:
-    """Make the images of a plan that the folder does not hold, and wait for the other ranks.
+    """Make the images of a plan's share that the folder does not hold, and wait for the other ranks.
 
     Args:
         plan: What to do.
@@ -110,15 +110,18 @@ def execute(
     ]
     trainer.callbacks = own  # type: ignore[attr-defined]
     trainer.loggers = list(loggers)
-    data = UnitDataModule(plan.chunks, settings.steps, done=folder.done(), resume=checkpoints.read)
+
+    def resume(chunk: Chunk) -> dict[str, Any] | None:
+        return None if settings.shard and folder.has_shard(chunk.name) else checkpoints.read(chunk)
+
+    chunks = plan.shard.own(plan.chunks)
+    data = UnitDataModule(chunks, settings.steps, done=folder.done(), resume=resume)
     with warnings.catch_warnings():
         for words in _QUIET:
             warnings.filterwarnings("ignore", message=f".*{words}.*")
         trainer.fit(plan.module, datamodule=data)
     if isinstance(trainer.strategy, IndependentStrategy):
         trainer.strategy.meet()
-    if trainer.is_global_zero:
-        checkpoints.clear()  # every rank is done with them
     return results.made
 
 

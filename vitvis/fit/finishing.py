@@ -90,4 +90,5 @@ def _join_curves(folder: RunFolder, shards: Mapping[str, Sequence[Mapping[str, A
     place = {chunk: position for position, chunk in enumerate(order)}
     keys = sorted(rows, key=lambda key: (place[key[0]], key[1]))
     folder.write_text("metrics.csv", to_csv([rows[key] for key in keys]))
-    folder.remove(CURVES)
+    if folder.settle():  # no shard is being worked on, which might be writing more of them
+        folder.remove(CURVES)

@@ -6,8 +6,8 @@ import json
 import shlex
 import shutil
 import warnings
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from vitvis.fit.rebuild import paths_of
 from vitvis.fit.recipe import check_parts, recipe_of
 from vitvis.fit.settings import FitSettings
 from vitvis.launch.ranks import device_of, trainer_arguments
+from vitvis.launch.shards import Shard
 from vitvis.runs import command_line, digest, recipe_hash
 from vitvis.runs.manifest import read_manifest
 from vitvis.runs.records import read_keys
@@ -79,9 +80,24 @@ class Plan:
         """Images `(address, seed)` that the folder holds already; looked for once, since every file is read."""
         return read_keys(self.path, ("address", "seed")) if self.path.is_dir() else frozenset()
 
+    @property
+    def shard(self) -> Shard:
+        """Which share of the work this process and its ranks do."""
+        return Shard.of(self.settings.shard)
+
     def missing(self) -> list[Chunk]:
-        """Return the chunks of images that the folder does not hold."""
-        return [chunk for chunk in (without(chunk, self.done) for chunk in self.chunks) if chunk.units]
+        """Return the chunks of this share with the images that the folder does not hold."""
+        return [chunk for chunk in (without(chunk, self.done) for chunk in self.shard.own(self.chunks)) if chunk.units]
+
+    def cut(self, size: int) -> Plan:
+        """Return the same plan in chunks of another size: that of a folder that was begun with it."""
+        chunks = plan_chunks(self.units, self.settings.seeds, self.backbone.sites, size)
+        return replace(self, chunks=tuple(chunks), chunk_size=size)
+
+    def is_done(self, records: Iterable[Mapping[str, Any]]) -> bool:
+        """Say whether records are there of all images, of all shares."""
+        there = {(record["address"], record["seed"]) for record in records}
+        return all(target in there for chunk in self.chunks for target in chunk.targets)
 
     def identity(self) -> dict[str, Any]:
         """Return what makes an image: backbone, recipe, precision."""
@@ -102,7 +118,7 @@ class Plan:
             "backbone": self.identity()["backbone"] | own,
             "units": list(dict.fromkeys([*before.get("units", []), *(unit.address for unit in self.units)])),
             "seeds": sorted({*before.get("seeds", []), *self.settings.seeds}),
-            "chunk": self.chunk_size,
+            "chunk": before.get("chunk", self.chunk_size) if self.settings.shard else self.chunk_size,
             "warnings": list(self.warnings),
             "command": command_line(),
         }
@@ -110,6 +126,7 @@ class Plan:
     def text(self, address: str, seed: int) -> dict[str, str]:
         """Return the text chunks of one PNG; `settings` alone is enough to make it again."""
         settings = to_container(self.settings) | {"units": [address], "seeds": [seed], "out": None, "recipe": None}
+        settings |= {"shard": None, "finish": False}
         settings |= {"trainer": {"precision": self.precision}, "logger": {}, "judge": {}}  # not how many did it
         return {
             "unit": address,

@@ -17,9 +17,10 @@ def report(fit: Fit) -> str:
     """Return a few lines about a run: how many images, means by site, and where to look."""
     records = fit.records
     count = {status: sum(record["status"] == status for record in records) for status in ("ok", "dead", "failed")}
+    score = f", score {fit.summary['score']:.3f}" if fit.summary else ""
     lines = [
         f"{len(records)} images: {count['ok']} ok, {count['dead']} dead, {count['failed']} failed; "
-        f"{fit.made} made now, score {fit.summary.get('score', 0):.3f}",
+        f"{fit.made} made now{score}",
         "",
         f"  {'site':<28}{'images':>7}{'ok':>5}{'activation':>13}{'at the start':>14}{'rank':>7}",
     ]
@@ -32,7 +33,8 @@ def report(fit: Fit) -> str:
         lines.append(f"  {site:<28}{len(rows):>7}{ok:>5}{mean[0]:>13.3g}{mean[1]:>14.3g}{mean[2]:>7.0f}")
     failed = [record for record in records if record["status"] == "failed"]
     lines += [f"  failed: {record['address']}: {record['message']}" for record in failed[:5]]
-    lines += ["", f"folder  {fit.path}", f"sheet   {fit.sheet}"]
+    sheet = fit.sheet or "drawn by the last shard, or with finish=true"
+    lines += ["", f"folder  {fit.path}", f"sheet   {sheet}"]
     return "\n".join(lines)
 
 

@@ -68,6 +68,8 @@ def _act(settings: FitSettings, options: Mapping[str, str]) -> None:
     from vitvis.atlas import write_atlas
 
     print(report(done))
+    if done.sheet is None:  # a shard, and not the last
+        return
     print(f"atlas   {write_atlas([done.path], done.path / 'atlas', title=done.path.name, link=True).path}")
 
 

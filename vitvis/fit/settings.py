@@ -15,6 +15,7 @@ from vitvis.config.parsers import parse_tokens
 from vitvis.config.sizes import parse_image_size
 from vitvis.errors import VitvisError
 from vitvis.launch.settings import LoggerSettings, TrainerSettings
+from vitvis.launch.shards import parse_shard
 
 __all__ = [
     "AffineSettings",
@@ -295,6 +296,11 @@ class FitSettings:
     alpha: float | None = setting(None, minimum=1, maximum=100)
     """Write where the picture matters as a fourth channel of each PNG: the gradient summed over the steps, opaque from
     this percentile on (80 is usual); null: plain RGB."""
+    shard: str | None = setting(None, parser=parse_shard)
+    """Make one share of the images, `I/N` with I from 0 to N - 1; any number of such processes may work in one folder,
+    and the last to end finishes it."""
+    finish: bool = setting(False)
+    """Make nothing: draw and sum up what the folder holds."""
     strips: int = setting(0, minimum=0, maximum=1000)
     """Moments of each image to keep as a strip in progress/; 0: none."""
     out: str | None = setting(None, path="out")

@@ -7,10 +7,12 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import filelock
 
 from vitvis.config.core import to_yaml
 from vitvis.errors import VitvisError
@@ -33,6 +35,8 @@ __all__ = ["RunFolder", "check_folder", "check_path"]
 _log = logging.getLogger("vitvis")
 #: Ranks that torchrun or SLURM started wait this long for rank 0 to open a new folder: it may have much to load.
 PATIENCE_S = 1800.0
+#: Held for a moment by each shard that opens a folder, so that they do so one after the other.
+_OPENING = ".lock-opening"
 #: What a run writes before its first result.
 _BEGINNING = {"config.yaml", MANIFEST, SUMS}
 
@@ -65,9 +69,10 @@ class RunFolder:
         kind: str,
         settings: dict[str, Any],
         identity: dict[str, Any],
-        details: dict[str, Any] | None = None,
+        details: Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
         resume: bool = True,
         primary: bool = True,
+        shard: str = "",
     ) -> RunFolder:
         """Make the folder of a run, or go on in it.
 
@@ -76,10 +81,12 @@ class RunFolder:
             kind: `fit`, `search`, `evaluate`, `judge` or `sweep`.
             settings: Resolved settings, for `config.yaml`.
             identity: What has to be the same when a run goes on: backbone, recipe. Becomes part of the manifest.
-            details: The rest of the manifest, which may change when a run goes on: units.
+            details: The rest of the manifest, which may change when a run goes on: units. Or a function that returns it
+                from the manifest that is there (empty where there is none).
             resume: Whether a folder that holds this run already is welcome.
             primary: Whether this process is rank 0, which alone locks the folder and writes config and manifest. The
                 others wait until it has: what they wrote before would make the folder look like somebody else's.
+            shard: Name of the share that this process works on, `3-of-8`, beside live processes of other shards.
 
         Raises:
             VitvisError: the folder holds another run, is in use by a live one, or can't be written.
@@ -88,34 +95,67 @@ class RunFolder:
         identity = json.loads(json.dumps(identity))
         if not primary:
             _await_rank_0(path, kind, identity)
-            return cls(path, {**identity, **(details or {})}, resumed=True, lock=None, primary=False)
-        existing = check_folder(path, kind)
-        if existing is not None:
-            _check_same(path, existing, kind, identity)
-            if not resume:
-                raise VitvisError(f"{path}: holds a run already; choose another out=FOLDER")
+            return cls(path, read_manifest(path), resumed=True, lock=None, primary=False)
+        _check_before(path, kind, identity, resume)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            lock = FolderLock(path)
-            lock.acquire()
+            with filelock.FileLock(path / _OPENING) if shard else nullcontext():
+                lock = FolderLock(path, shard)
+                lock.acquire()
+                folder = cls(path, {}, resumed=False, lock=lock)
+                try:
+                    folder._begin(kind, settings, identity, details)
+                except BaseException:
+                    folder.close()
+                    raise
         except OSError as error:
             raise VitvisError(f"{path}: can't be written ({error.strerror}); choose another out=FOLDER") from None
-        folder = cls(path, existing or new_manifest(kind), resumed=existing is not None, lock=lock)
-        try:
-            remove_partials(_half_written(path))
-            Ledger(path).settle()
-            folder.manifest |= identity | (details or {})
-            folder.write_text("config.yaml", to_yaml(settings))
-            folder.write_json(COPY, folder.manifest)
-            folder.write_json(MANIFEST, folder.manifest)
-        except BaseException:
-            folder.close()
-            raise
         return folder
 
+    def _begin(
+        self,
+        kind: str,
+        settings: dict[str, Any],
+        identity: dict[str, Any],
+        details: Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]] | None,
+    ) -> None:
+        """Write what a run writes before its first result; the lock is held."""
+        assert self._lock is not None
+        others = [name for name in FolderLock.live_shards(self.path) if name != self._lock.shard]
+        if self._lock.shard:
+            if FolderLock(self.path).is_held():
+                raise VitvisError(f"{self.path}: a run that is no shard is working in this folder; wait for it")
+        elif others:
+            raise VitvisError(f"{self.path}: the shard {others[0]} is being worked on in this folder; wait for it")
+        existing = check_folder(self.path, kind)
+        if existing is None and others:  # they have not made anything yet
+            existing = read_manifest(self.path)
+        if existing is not None:
+            _check_same(self.path, existing, kind, identity)
+        if not self._lock.shard:  # of live shards everything is left alone
+            remove_partials(_half_written(self.path))
+            Ledger(self.path).settle()
+        self.resumed, before = existing is not None, existing or new_manifest(kind)
+        own = details(existing or {}) if callable(details) else details
+        self.manifest = before | identity | dict(own or {})
+        if others and existing is not None and self._says_the_same(existing):
+            return
+        self.write_text("config.yaml", to_yaml(settings))
+        self.write_json(COPY, self.manifest)
+        self.write_json(MANIFEST, self.manifest)
+
+    def _says_the_same(self, manifest: Mapping[str, Any]) -> bool:
+        """Say whether the manifest differs in the command alone: of shards, who comes later writes nothing."""
+        return {**json.loads(json.dumps(self.manifest)), "command": None} == {**manifest, "command": None}
+
     @classmethod
-    def reopen(cls, path: str | Path, kind: str) -> RunFolder:
-        """Open the folder of a run as it is, to sum it up.
+    def reopen(cls, path: str | Path, kind: str, *, patience: float = 0.0) -> RunFolder:
+        """Open the folder of a run as it is, to sum it up; shards may be working in it.
+
+        Args:
+            path: The folder.
+            kind: Of the run.
+            patience: Seconds to wait for another process that has it.
 
         Raises:
             VitvisError: there is no such run, or a live one is working in the folder.
@@ -125,7 +165,7 @@ class RunFolder:
         if manifest is None:
             raise VitvisError(f"{path}: holds no run of vitvis.{kind} that has made anything")
         lock = FolderLock(path)
-        lock.acquire()
+        lock.acquire(patience)
         return cls(path, manifest, resumed=True, lock=lock)
 
     def write_shard(
@@ -141,6 +181,10 @@ class RunFolder:
         for relative, image in (images or {}).items():
             self.write_bytes(relative, image if isinstance(image, bytes) else save_png(image, {}))
         self.write_bytes(f"{RECORDS}/{name}.parquet", encode_records(records))
+
+    def has_shard(self, name: str) -> bool:
+        """Say whether records of a shard are there."""
+        return (self.path / RECORDS / f"{name}.parquet").is_file()
 
     def done(self, keys: Iterable[str] = ("address", "seed")) -> set[tuple[Any, ...]]:
         """Return the keys of all records that are there, whole, and with their picture whole.
@@ -214,14 +258,28 @@ class RunFolder:
         """Leave no folder behind when it is closed, unless it holds more than a run has in its beginning."""
         self._discarded = True
 
+    def settle(self) -> bool:
+        """Join the ledger and remove what dead shards have left; say whether that could be done.
+
+        It can't while shards other than this process's are being worked on.
+        """
+        own = self._lock.shard if self._lock is not None else ""
+        if any(name != own for name in FolderLock.live_shards(self.path)):
+            return False
+        FolderLock.forget_shards(self.path, but=own)
+        remove_partials(_half_written(self.path))
+        with suppress(OSError):  # a full disk: the parts are joined by the next run
+            Ledger(self.path).settle()
+            (self.path / _OPENING).unlink(missing_ok=True)
+        return True
+
     def close(self) -> None:
         """Join the ledger and release the folder; may be called more than once."""
         if self._lock is not None and self._discarded and _is_ours(self.path):
             self._lock.release()
             shutil.rmtree(self.path, ignore_errors=True)
         elif self._lock is not None:
-            with suppress(OSError):  # a full disk: the parts are joined by the next run
-                Ledger(self.path).settle()
+            self.settle()
             self._lock.release()
         self._lock = None
 
@@ -282,6 +340,15 @@ def check_folder(path: str | Path, kind: str) -> dict[str, Any] | None:
     if manifest["kind"] != kind:
         raise VitvisError(f"{path}: holds a run of vitvis.{manifest['kind']}; choose another out=FOLDER")
     return manifest
+
+
+def _check_before(path: Path, kind: str, identity: dict[str, Any], resume: bool) -> None:
+    """Refuse early what the lock need not be had for, so that nothing is written."""
+    existing = check_folder(path, kind)
+    if existing is not None:
+        _check_same(path, existing, kind, identity)
+        if not resume:
+            raise VitvisError(f"{path}: holds a run already; choose another out=FOLDER")
 
 
 def _check_same(path: Path, existing: dict[str, Any], kind: str, identity: dict[str, Any]) -> None:

@@ -76,5 +76,5 @@ def _files(folder: Path) -> Iterator[str]:
             folders[:] = [name for name in folders if name not in _BESIDE and name != PARTS]
         folders[:] = [name for name in folders if not name.startswith(TEMPORARY[0])]
         for name in files:
-            if name not in (SUMS, FolderLock.NAME, FolderLock.HOLDER) and not name.endswith((TEMPORARY[1], ".lock")):
+            if name != SUMS and not name.startswith(FolderLock.NAME) and not name.endswith((TEMPORARY[1], ".lock")):
                 yield (Path(root) / name).relative_to(folder).as_posix()
