@@ -64,6 +64,8 @@ def check(call: Sequence[str], monkeypatch: pytest.MonkeyPatch, written: Path) -
         "scontrol": _nothing,
         "srun": lambda words: _srun(words, monkeypatch, written),
         "torchrun": lambda words: _torchrun(words, monkeypatch, written),
+        "uv": lambda words: _uv(words, monkeypatch, written),
+        "pytest": lambda words: _python(["-m", "pytest", *words], monkeypatch, written),
         "vitvis": lambda words: _vitvis(words, monkeypatch, written),
         "git": _git,
         "wandb": _wandb,
@@ -239,11 +241,21 @@ def _pip(words: list[str]) -> None:
         name, _, extras = word.rstrip("]").partition("[")
         if word in ("-e", "-U", "--upgrade", "--quiet"):
             continue
-        if name not in (".", "vitvis"):
+        if name not in (".", "vitvis", "uv"):
             raise Wrong(f"pip install {word}: not this project")
         for extra in filter(None, extras.split(",")):
             if extra not in project["optional-dependencies"]:
                 raise Wrong(f"pip install {word}: no extra {extra}")
+
+
+def _uv(words: list[str], monkeypatch: pytest.MonkeyPatch, written: Path) -> None:
+    if words[:1] != ["run"]:
+        raise Wrong(f"uv {' '.join(words)}")
+    words = words[1:]
+    while words[:1] == ["--extra"]:
+        _pip(["install", f"vitvis[{words[1]}]"])
+        words = words[2:]
+    check(words, monkeypatch, written)
 
 
 def _git(words: list[str]) -> None:

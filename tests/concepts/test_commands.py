@@ -22,7 +22,7 @@ from vitvis.runs import read_png_text, read_records
 QUIET = ["trainer.accelerator=cpu", "trainer.progress=none"]
 SEARCH = [*QUIET, "k=6", "sample=0", "workers=0", "strips=none", "maps=false", "thumbs=strongest"]
 WORDS = ["dog", "cat", "music", "concert hall", "before and after", "stripes"]
-TEMPLATES = ("{}", "a photo of {}", "a picture of something that is {}")  # as docs/clip.md says
+TEMPLATES = ("{}", "a photo of {}", "a picture of something that is {}")  # as docs/concepts.md says
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:

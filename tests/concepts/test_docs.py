@@ -1,4 +1,4 @@
-"""Every command that docs/clip.md and docs/evaluate.md show is read by the real parser, as a shell hands it over."""
+"""Every command that docs/concepts.md and docs/evaluate.md show is read by the real parser, as a shell hands it over."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vitvis.cli import find_command
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
     line.strip()
-    for page in ("clip.md", "evaluate.md")
+    for page in ("concepts.md", "evaluate.md")
     for line in (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
     if line.strip().startswith("python -m vitvis.")
 ]
