@@ -17,8 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 #: What documentation may tell people to type. Anything else is a mistake, or has to be added here and in `commands.py`.
-PROGRAMS = ("git", "pip", "pytest", "python", "python3", "sbatch", "scancel", "scontrol", "srun", "torchrun", "uv", "vitvis",
-            "wandb")  # fmt: skip
+PROGRAMS = tuple("git pip pytest python python3 sbatch scancel scontrol srun torchrun uv vitvis wandb".split())
 
 SHELL = {"bash", "sh", "shell", "console"}
 _STARTS = re.compile(rf"^\s*(?:\w+=\S+ +)*(?:{'|'.join(PROGRAMS)})\s", re.MULTILINE)

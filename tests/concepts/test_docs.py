@@ -1,4 +1,4 @@
-"""Every command that docs/concepts.md and docs/evaluate.md show is read by the real parser, as a shell hands it over."""
+"""Every command that docs/concepts.md and docs/evaluate.md show is read by the real parser."""
 
 from __future__ import annotations
 
