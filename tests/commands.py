@@ -168,8 +168,7 @@ def _parse(command: Command, words: list[str], monkeypatch: pytest.MonkeyPatch, 
         return None
     with monkeypatch.context() as patch:
         patch.chdir(ROOT)
-        patch.setattr("vitvis.runs.read_png_text", _png_text)
-        patch.setattr("vitvis.fit.report.read_png_text", _png_text)
+        patch.setattr("vitvis.fit.rebuild.read_png_text", _png_text)
         try:
             settings, _ = command.read(list(_stand_in(words, written)))
             return require(settings) if words else settings  # a bare name stands for the command

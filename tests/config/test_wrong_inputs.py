@@ -239,7 +239,7 @@ def test_every_number_has_a_range() -> None:
 @pytest.mark.parametrize(("command", "name"), numbers(), ids=str)
 @pytest.mark.parametrize("value", ["nan", "inf", "1e300", LONG])
 def test_no_number_is_too_large_to_be_refused(command: str, name: str, value: str) -> None:
-    with pytest.raises(VitvisError, match=name.rpartition(".")[2]):
+    with pytest.raises(VitvisError, match=name.replace(".", "|")):
         find_command(command).read([f"{name}={value}"])
 
 

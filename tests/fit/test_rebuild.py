@@ -49,6 +49,7 @@ def test_a_recipe_is_taken_and_nothing_else(tmp_path: Path) -> None:
         ("units", {"units": ["blocks.1.block@/home/me/d.npy:0"]}, "units=blocks.1.block@mine.npy:0"),
         ("units", {"units": ["image:/home/me/a.png"]}, "units=head:1"),
         ("image.start", {"image": {"kind": "pixel", "start": "/home/me/a.png"}}, "image.start=mine.png"),
+        ("match.search", {"match": {"search": "/home/me"}}, "match.search=mine"),
         ("image.magnitude", {"image": {"kind": "phase", "magnitude": "/home/me"}}, "image.magnitude=mine"),
     ],
 )

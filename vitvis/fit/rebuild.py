@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from vitvis.config import to_container
+from vitvis.config.fields import iterate_settings, rules_of
 from vitvis.config.paths import looks_like_a_path
-from vitvis.config.values import flatten, shown
+from vitvis.config.values import flatten, flatten_values, group_of, shown
 from vitvis.errors import VitvisError
 from vitvis.fit.recipe import RECIPE
 from vitvis.fit.settings import FitSettings
@@ -21,24 +22,26 @@ from vitvis.runs import read_png_text
 
 __all__ = ["paths_of", "rebuild_settings"]
 
-_GROUPS = ("image", "augment", "regularize", "objective", "optim")
+_HINTS = get_type_hints(FitSettings)
+_GROUPS = [name for name in RECIPE if group_of(_HINTS[name]) is not None]
 _TAKEN = ("model", "weights", "image_size", "units", "seeds", *RECIPE)
 
 
 def paths_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of a picture's settings that name files, by their dotted names."""
     found: dict[str, Any] = {}
-    image = settings.get("image") or {}
     if ":" in str(settings.get("model", "")).removeprefix("open_clip:"):  # of a folder, or of anybody's on the hub
         found["model"] = settings["model"]
     if looks_like_a_path(str(settings.get("weights", "hub"))):
         found["weights"] = settings["weights"]
-    if any("@" in str(unit) or "image:" in str(unit) for unit in _listed(settings.get("units"))):
-        found["units"] = settings["units"]
-    if image.get("start", "noise") != "noise":
-        found["image.start"] = image["start"]
-    if image.get("magnitude") is not None:
-        found["image.magnitude"] = image["magnitude"]
+    units = settings.get("units")
+    if any("@" in str(unit) or "image:" in str(unit) for unit in (units if isinstance(units, list) else [units])):
+        found["units"] = units
+    values = flatten_values({name: settings.get(name) or {} for name in _GROUPS})
+    for name, item, _ in iterate_settings(FitSettings):
+        rules = rules_of(item)
+        if rules.path in ("file", "folder") and values.get(name) is not None and values[name] not in rules.words:
+            found[name] = values[name]
     return found
 
 
@@ -52,7 +55,8 @@ def rebuild_settings(file: str) -> dict[str, Any]:
     kept = {name: carried[name] for name in _TAKEN if name in carried}
     for name in paths_of(kept):
         group, _, inner = name.partition(".")
-        kept[group] = {key: value for key, value in kept[group].items() if key != inner} if inner else _default(name)
+        kept[group] = {key: value for key, value in kept[group].items() if key != inner} if inner else None
+    kept = {name: value for name, value in kept.items() if value is not None}
     trainer = carried.get("trainer")
     if isinstance(trainer, Mapping) and "precision" in trainer:
         kept["trainer"] = {"precision": trainer["precision"]}
@@ -65,10 +69,8 @@ def check_paths_given(file: str, settings: FitSettings) -> None:
     Raises:
         VitvisError: it does not; says what to add.
     """
-    named = paths_of(_read(file))
-    values: dict[str, Any] = {"model": settings.model, "weights": settings.weights, "units": settings.units}
-    values |= {"image.start": settings.image.start, "image.magnitude": settings.image.magnitude}
-    left = {name: value for name, value in named.items() if values[name] in (_default(name), "noise", None)}
+    given, untouched = flatten_values(to_container(settings)), flatten_values(to_container(FitSettings()))
+    left = {name: value for name, value in paths_of(_read(file)).items() if given.get(name) == untouched.get(name)}
     if left:
         wanted = " ".join(shown(word, 200) for word in flatten(left))
         raise VitvisError(f"{file}: was made with files, which are read only where you name them; add {wanted}")
@@ -86,11 +88,3 @@ def _read(file: str) -> dict[str, Any]:
     if "${" in text or not all(isinstance(group, dict) for group in groups):
         raise VitvisError(f"{file}: its settings are not those of an image of vitvis.fit")
     return carried
-
-
-def _default(name: str) -> Any:
-    return next((getattr(FitSettings(), item.name) for item in fields(FitSettings) if item.name == name), None)
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

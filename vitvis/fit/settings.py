@@ -213,7 +213,9 @@ class ObjectiveSettings:
 class MatchSettings:
     """Add to the activation how alike the image's tokens are to those of the unit's own best photos (VITAL)."""
 
-    search: str | None = setting(None, path="folder")
+    search: str | None = setting(
+        None, path="folder", required="match.search: give the folder of a vitvis.search that watched these units"
+    )
     """Run folder of vitvis.search, of the same model, that watched the units."""
     weight: float = setting(1.0, minimum=0, maximum=limits.WEIGHT)
     """Weight of the distance, which is in units of the photos' variance."""
@@ -311,5 +313,3 @@ class FitSettings:
             raise VitvisError(
                 f"image.canvas={self.image.canvas}: copies have to be crops of a larger image; add augment.crop={{}}"
             )
-        if self.match is not None and self.match.search is None:
-            raise VitvisError("match.search: give the folder of a vitvis.search that watched these units")
