@@ -48,6 +48,7 @@ class PhotoPass(pl.LightningModule):
         keep_images: Images of all processes between two writes of the part; 0: none before the end.
         keep_seconds: Seconds between two writes, where `keep_images` is None.
         progress: Style of the progress, see `Progress`.
+        shard: Rank and number of processes, where this one is a shard of its own and no rank of a group.
 
     Attributes:
         done: Numbers of the batches that are in what was found.
@@ -69,8 +70,10 @@ class PhotoPass(pl.LightningModule):
         keep_images: int | None = None,
         keep_seconds: float = 60.0,
         progress: str = "auto",
+        shard: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
+        self.shard = shard
         self.source, self.view, self.out, self.belongs = source, view, out, belongs
         self.batch_size, self.workers, self.indices, self.objects = batch_size, workers, indices, objects
         self.keep_images, self.keep_seconds, self.style = keep_images, keep_seconds, progress
@@ -95,6 +98,16 @@ class PhotoPass(pl.LightningModule):
         """Take up what `pack` returned, in place of what there is."""
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Rank of this process, and how many share the work."""
+        return self.shard or (self.trainer.global_rank, self.trainer.world_size)
+
+    @property
+    def batches(self) -> int | None:
+        """Batches there are, for all processes; None where the data doesn't tell."""
+        return None if self.total is None else -(-self.total // self.batch_size)
+
+    @property
     def total(self) -> int | None:
         """Photos there are, for all processes."""
         return self.source.length if self.indices is None else len(self.indices)
@@ -103,8 +116,8 @@ class PhotoPass(pl.LightningModule):
         """Find out where this process's part stands, and what others have done."""
         device = self.trainer.strategy.root_device
         device = torch.device("cpu") if device.type == "mps" else device  # which has no float64
-        world = self.trainer.world_size
-        self.parts = Parts(self.out, self.trainer.global_rank, world, self.belongs, self.batch_size)
+        rank, world = self.place
+        self.parts = Parts(self.out, rank, world, self.belongs, self.batch_size)
         self.start(device)
         kept = self.parts.load()
         if kept is not None:
@@ -123,7 +136,7 @@ class PhotoPass(pl.LightningModule):
             self.view,
             batch_size=self.batch_size,
             workers=self.workers,
-            share=Share(self.trainer.global_rank, self.trainer.world_size, self.done | self._elsewhere),
+            share=Share(*self.place, self.done | self._elsewhere),
             indices=self.indices,
             objects=self.objects,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
@@ -153,10 +166,10 @@ class PhotoPass(pl.LightningModule):
         """Leave the terminal as it was."""
         self.progress.close()
 
-    def save(self) -> None:
+    def save(self, *, ended: bool = False) -> None:
         """Write this process's part."""
         skipped = [list(item) for item in self.skipped]
-        self.parts.save({"own": self.pack(), "skipped": skipped, "counts": dict(self.counts)}, self.done)
+        self.parts.save({"own": self.pack(), "skipped": skipped, "counts": dict(self.counts)}, self.done, ended=ended)
         self._since_saved, self._saved_at = 0, time.monotonic()
 
     def join(self, device: torch.device | str = "cpu") -> Iterator[None]:
@@ -180,7 +193,7 @@ class PhotoPass(pl.LightningModule):
 
     def _is_time(self) -> bool:
         if self.keep_images is not None:
-            return bool(self.keep_images) and self._since_saved * self.trainer.world_size >= self.keep_images
+            return bool(self.keep_images) and self._since_saved * self.place[1] >= self.keep_images
         return time.monotonic() - self._saved_at >= self.keep_seconds
 
     def _images(self, batches: set[int]) -> int:
@@ -229,7 +242,7 @@ def run_pass(trainer: pl.Trainer, module: PhotoPass) -> float:
         trainer.predict(module, return_predictions=False)
     seconds = time.perf_counter() - begun
     module.progress.close()
-    module.save()
+    module.save(ended=True)
     if isinstance(trainer.strategy, IndependentStrategy):
         trainer.strategy.meet()
     return seconds

@@ -37,10 +37,14 @@ def add_exactly(total: Tensor, values: Tensor) -> None:
     """
     limbs, lowest = _SUM if total.shape[1] == _SUM[0] else _SQUARES
     rest = values * 2.0**-lowest
-    for limb in reversed(range(limbs)):
+    on_cpu = rest.device.type == "cpu"  # elsewhere a look at the numbers would let the device wait
+    highest = int(rest.abs().max().log2().clamp(0).item() // 32) if on_cpu and len(rest) else limbs - 1
+    for limb in reversed(range(highest + 1)):
         digit = (rest * 2.0 ** (-32 * limb)).trunc()
         total[:, limb] += digit.to(torch.int64)
         rest = rest - digit * 2.0 ** (32 * limb)
+        if on_cpu and not rest.any():
+            break
 
 
 def whole_sums(total: Tensor) -> list[int]:
@@ -84,12 +88,20 @@ class Moments:
                             dtype=torch.float64).sqrt()  # fmt: skip
 
     def add(self, values: Tensor) -> Moments:
-        """Return the moments with activations `[B, U]`, all finite; the sums change in place."""
-        wide = values.T.to(torch.float64)
-        for sums, terms in ((self.total, wide), (self.squares, wide.square())):
-            for part in _fold(terms):
-                add_exactly(sums, part)
-        return Moments(self.count + len(values), self.total, self.squares, self.positive + (values > 0).sum(0))
+        """Return the moments with activations `[B, U]`, all finite; the sums change in place.
+
+        Deviations are taken from the first image of the batch: what does not vary has a deviation of 0 exactly, and a
+        small spread about a large mean keeps its digits.
+        """
+        count = len(values)
+        first = values[0].to(torch.float64)
+        apart = values.to(torch.float64) - first
+        shift = apart.sum(0)
+        for term in (count * first, shift):
+            add_exactly(self.total, term)
+        for term in (count * first.square(), 2 * first * shift, apart.square_().sum(0)):
+            add_exactly(self.squares, term)
+        return Moments(self.count + count, self.total, self.squares, self.positive + (values > 0).sum(0))
 
     def merge(self, other: Moments) -> Moments:
         """Return the moments of two disjoint sets of images together."""
@@ -101,23 +113,6 @@ def no_moments(units: int, device: torch.device | str = "cpu") -> Moments:
     """Return the moments of no image."""
     positive = torch.zeros(units, dtype=torch.int64, device=device)
     return Moments(0, zero_sum(units, device), zero_sum(units, device, squares=True), positive)
-
-
-def _fold(terms: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the sum of float64 `[U, B]` over B, and what rounding took from it, `[U]` each.
-
-    Halves are added to each other, and the error of every addition is kept (Knuth's TwoSum): a unit that does not vary
-    has a standard deviation of 0, and one of a large mean and a small spread keeps its digits.
-    """
-    lost = terms.new_zeros(len(terms))
-    while terms.shape[1] > 1:
-        half = terms.shape[1] // 2
-        first, second = terms[:, :half], terms[:, half : 2 * half]
-        joined = first + second
-        other = joined - first
-        lost += ((first - (joined - other)) + (second - other)).sum(1)
-        terms = torch.cat([joined, terms[:, 2 * half :]], 1)
-    return (terms[:, 0] if terms.shape[1] else lost.clone()), lost
 
 
 def bin_edges() -> Tensor:
