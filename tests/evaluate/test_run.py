@@ -183,6 +183,22 @@ def test_damaged_predictions_are_measured_again_and_the_list_is_written_again(ph
     assert (tmp_path / "run/skipped.csv").read_bytes() == listed
 
 
+@pytest.mark.parametrize("probe", ["masks", "lowpass"])
+def test_shards_join_to_the_tables_of_one_process(photos, models, tmp_path, probe):
+    command = [f"probe={probe}", "radii=[2,8]", "batch_size=6", "models=[over,beside]", "fill=noise"]
+    whole = evaluate(settings(photos, tmp_path / "whole", *command))
+    run = tmp_path / "run"
+    for shard in ("3/3", "1/3", "1/3"):
+        assert evaluate(settings(photos, run, *command, f"shard={shard}")) is None
+    with pytest.raises(VitvisError, match="finish=true, but .* batches are not done yet"):
+        evaluate(settings(photos, run, *command, "finish=true"))
+    joined = evaluate(settings(photos, run, *command, "shard=2/3"))
+    assert {**joined, "out": 0} == {**whole, "out": 0}
+    for name in ("results.csv", "results.md", "per_class.csv", "skipped.csv", "predictions/over.parquet"):
+        assert (run / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert not (run / "state").exists() and not list(run.glob(".lock.shard-*"))
+
+
 def test_other_settings_do_not_go_into_the_same_folder(photos, models, tmp_path):
     evaluate(settings(photos, tmp_path / "run"))
     with pytest.raises(VitvisError, match="holds another run"):

@@ -11,13 +11,15 @@ import time
 import warnings
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.utils.data import DataLoader
 
 from vitvis.data.loader import Batch, Share, View, make_loader
@@ -27,8 +29,12 @@ from vitvis.errors import VitvisError
 from vitvis.launch.progress import Progress
 from vitvis.launch.ranks import IndependentStrategy, trainer_arguments
 from vitvis.launch.settings import TrainerSettings
+from vitvis.runs.lock import FolderBusy
 
-__all__ = ["PhotoPass", "make_trainer", "run_pass"]
+__all__ = ["PhotoPass", "join_shards", "make_trainer", "run_pass"]
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class PhotoPass(pl.LightningModule):
@@ -73,7 +79,7 @@ class PhotoPass(pl.LightningModule):
         shard: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        self.shard = shard
+        self.shard, self.only_join = shard, False
         self.source, self.view, self.out, self.belongs = source, view, out, belongs
         self.batch_size, self.workers, self.indices, self.objects = batch_size, workers, indices, objects
         self.keep_images, self.keep_seconds, self.style = keep_images, keep_seconds, progress
@@ -124,10 +130,20 @@ class PhotoPass(pl.LightningModule):
             self._take(kept[0], device)
             self.done = kept[1]
         self._elsewhere = self.parts.done_elsewhere() - self.done
+        if self.only_join and not self.is_complete():
+            left = "some" if self.batches is None else f"{self.batches - len(self.parts.done()):,} of {self.batches:,}"
+            raise VitvisError(
+                f"{self.out}: finish=true, but {left} batches are not done yet; start the shards that are missing, or"
+                " leave finish=true out to do them here"
+            )
         self._since_saved, self._saved_at = 0, time.monotonic()
         style = self.style if self.trainer.is_global_zero else "none"
         done = self._images(self.done | self._elsewhere)
         self.progress = Progress(self.total, "images", style, done=done, scale=world)
+
+    def is_complete(self) -> bool:
+        """Say whether the parts on the disk, of all processes, hold all batches."""
+        return self.parts.is_complete(self.batches)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Return the batches that are left for this process."""
@@ -204,11 +220,20 @@ class PhotoPass(pl.LightningModule):
         return count
 
 
-def make_trainer(where: Any) -> pl.Trainer:
+def join_shards(join: Callable[[S], T], settings: S) -> T | None:
+    """Let the last shard join what all have found; None where another process is at it already."""
+    try:
+        return join(settings)
+    except FolderBusy:
+        return None
+
+
+def make_trainer(where: Any, *, alone: bool = False) -> pl.Trainer:
     """Return a Trainer for one pass over the data: no checkpoints, no logs, no sampler that pads, no process group.
 
     Args:
         where: Settings with `accelerator`, `devices`, `num_nodes` and `precision`.
+        alone: One process, whatever torchrun or SLURM have started beside it: a shard.
 
     Raises:
         VitvisError: the machine has no such device.
@@ -216,7 +241,9 @@ def make_trainer(where: Any) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     names = ("accelerator", "devices", "num_nodes", "precision")
     settings = TrainerSettings(**{name: getattr(where, name) for name in names})
-    arguments = trainer_arguments(settings)
+    arguments = trainer_arguments(replace(settings, devices=1) if alone else settings)
+    if alone:
+        arguments |= {"strategy": "auto", "devices": 1, "num_nodes": 1, "plugins": [LightningEnvironment()]}
     try:
         return pl.Trainer(
             **arguments,
@@ -232,8 +259,18 @@ def make_trainer(where: Any) -> pl.Trainer:
         raise VitvisError(f"{asked}: {error}") from None
 
 
-def run_pass(trainer: pl.Trainer, module: PhotoPass) -> float:
-    """Go over this process's batches, leave its part on the disk, wait for the others; return the seconds it took."""
+def run_pass(trainer: pl.Trainer, module: PhotoPass, *, finish: bool = False) -> float:
+    """Go over this process's batches, leave its part on the disk, wait for the others; return the seconds it took.
+
+    Args:
+        trainer: Runs the pass.
+        module: The pass.
+        finish: Object to batches that are left, in place of doing them.
+
+    Raises:
+        VitvisError: `finish`, and a part is missing.
+    """
+    module.only_join = finish
     begun = time.perf_counter()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning's, for torch to come
@@ -243,6 +280,6 @@ def run_pass(trainer: pl.Trainer, module: PhotoPass) -> float:
     seconds = time.perf_counter() - begun
     module.progress.close()
     module.save(ended=True)
-    if isinstance(trainer.strategy, IndependentStrategy):
+    if isinstance(trainer.strategy, IndependentStrategy) and module.shard is None:
         trainer.strategy.meet()
     return seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from vitvis.config.core import to_container
 from vitvis.data.kinds import open_source
 from vitvis.data.labels import make_label_map
 from vitvis.data.parts import FOLDER as PARTS
-from vitvis.data.passes import make_trainer, run_pass
+from vitvis.data.passes import join_shards, make_trainer, run_pass
 from vitvis.data.photo import UnusableImage
 from vitvis.data.source import Source
 from vitvis.errors import VitvisError
@@ -28,6 +29,7 @@ from vitvis.evaluate.results import make_charts, make_results
 from vitvis.evaluate.settings import EvaluateSettings
 from vitvis.evaluate.variants import VariantPlan
 from vitvis.launch.cores import count_cores
+from vitvis.launch.shards import read_shard
 from vitvis.runs import RunFolder, digest, to_csv
 
 __all__ = ["evaluate"]
@@ -59,10 +61,12 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
         probe.check(contender.backbone)
     identity = make_identity(settings, source, photos, plan)
     out = settings.out or f"out/evaluate-{settings.probe}-{digest(identity, 8)}"
-    trainer = make_trainer(settings.trainer)
+    trainer = make_trainer(settings.trainer, alone=bool(settings.shard or settings.finish))
     primary = trainer.is_global_zero
-    resolved, whole = to_container(settings), {"evaluate": identity}
-    with RunFolder.open(out, kind="evaluate", settings=resolved, identity=whole, primary=primary) as folder:
+    plain = replace(settings, shard=None, finish=False)
+    place: dict[str, Any] = {"kind": "evaluate", "settings": to_container(plain), "identity": {"evaluate": identity}}
+    shard = settings.shard.replace("/", "-of-") if settings.shard else None
+    with RunFolder.open(out, primary=primary, shard=shard, **place) as folder:
         prints = {contender.name: {**identity, **fingerprint(contender, settings)} for contender in contenders}
         known: dict[str, Predictions] = {}
         for contender in contenders:
@@ -72,7 +76,13 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
                 known[contender.name] = found
         missing = [contender for contender in contenders if contender.name not in known]
         if missing:
-            known |= measure(settings, trainer, missing, source, photos, plan, probe, folder, prints)
+            made = measure(settings, trainer, missing, source, photos, plan, probe, folder, prints)
+            if made is None:
+                return None
+            known |= made
+        if shard is not None:
+            folder.close()
+            return join_shards(evaluate, replace(plain, out=str(out), finish=True))
         if not primary:
             return None
         predictions = {contender.name: known[contender.name] for contender in contenders}
@@ -200,8 +210,12 @@ def measure(
     probe: Probe,
     folder: RunFolder,
     prints: dict[str, dict[str, Any]],
-) -> dict[str, Predictions]:
-    """Ask models about all photos, and keep what they said in the folder; returns it, on rank 0."""
+) -> dict[str, Predictions] | None:
+    """Ask models about photos, and keep what they said in the folder.
+
+    Returns:
+        On rank 0, what all of them said, nothing on others; None where this is a shard and others are missing.
+    """
     module = EvaluationPass(
         contenders,
         probe,
@@ -214,9 +228,12 @@ def measure(
         indices=photos,
         keep_seconds=KEEP_EVERY,
         progress=settings.trainer.progress,
+        shard=read_shard(settings.shard),
     )
-    run_pass(trainer, module)
-    if not trainer.is_global_zero:
+    run_pass(trainer, module, finish=settings.finish)
+    if settings.shard and not module.is_complete():
+        return None
+    if settings.shard or not trainer.is_global_zero:
         return {}
     made, tables = {}, module.joined()
     skipped = [*sorted(source.faults.items()), *((index, reason) for index, _, reason in module.skipped)]

@@ -20,7 +20,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> dict[str, Any] | None:
         settings: Single settings laid over `cfg`: `vitvis.evaluate.run(models="resnet50", data="parquet:v.parquet")`.
 
     Returns:
-        What `results.json` holds; None on ranks other than 0.
+        What `results.json` holds; None on ranks other than 0, and of `shard=` where others are missing.
 
     Raises:
         VitvisError: settings that can't be followed.
@@ -34,6 +34,8 @@ def run(cfg: Layer = None, /, **settings: Any) -> dict[str, Any] | None:
 def _act(settings: EvaluateSettings, options: Mapping[str, str]) -> None:
     results = run(settings)
     if results is None:
+        if settings.shard:
+            print(f"shard {settings.shard} is done; others are not")
         return
     from rich.console import Console
 

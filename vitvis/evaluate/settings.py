@@ -9,6 +9,7 @@ from vitvis.config.sizes import parse_image_size
 from vitvis.config.values import shown
 from vitvis.errors import VitvisError
 from vitvis.launch.settings import PlaceSettings
+from vitvis.launch.shards import parse_shard
 
 __all__ = ["EvaluateSettings", "EvaluateLoggerSettings", "EvaluateTrainerSettings"]
 
@@ -99,6 +100,11 @@ class EvaluateSettings:
     """Processes that decode images; chosen for the machine when null."""
     seed: int = setting(0, minimum=0, maximum=limits.SEED)
     """Decides the noise fill, the draws of `limit` and of the bootstrap."""
+    shard: str | None = setting(None, parser=parse_shard)
+    """I/N: do part I of N, in a process that knows of no others; any number of them work in one folder at any time, on
+    any machine, and the last one joins what all have found."""
+    finish: bool = setting(False)
+    """Join what shards have found, and refuse if any part is missing."""
     trainer: EvaluateTrainerSettings = setting(EvaluateTrainerSettings)
     """Where the work is done."""
     logger: EvaluateLoggerSettings = setting(EvaluateLoggerSettings)
@@ -107,6 +113,10 @@ class EvaluateSettings:
     """The run folder; out/evaluate-PROBE-HASH when null."""
 
     def __post_init__(self) -> None:
+        if self.shard and self.finish:
+            raise VitvisError(f"shard={self.shard} finish=true: does a part, or joins all of them; give one of the two")
+        if self.shard and (self.trainer.devices not in ("auto", 1) or self.trainer.num_nodes > 1):
+            raise VitvisError(f"shard={self.shard}: is one process; start more shards in place of trainer.devices")
         if len(self.weights) not in (1, len(self.models)):
             raise VitvisError(
                 f"weights: {len(self.weights)} given for {len(self.models)} models; give one, or one each"

@@ -153,7 +153,9 @@ class Bench:
                "trainer": {"accelerator": settings.trainer.accelerator, "devices": 1,
                            "threads": settings.trainer.threads, "progress": settings.trainer.progress}}  # fmt: skip
         config = "search" if role == "model" else "search-cnn"
-        self._searches[role] = read_search(search(merge(SearchSettings, recipe_path(f"findings/{config}"), own)))
+        folder = search(merge(SearchSettings, recipe_path(f"findings/{config}"), own))
+        assert folder is not None, "no shard was asked for"
+        self._searches[role] = read_search(folder)
         return self._searches[role]
 
     @cached_property

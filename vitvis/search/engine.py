@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from vitvis.config import to_container
 from vitvis.data.kinds import open_source
 from vitvis.data.loader import ModelView
 from vitvis.data.parts import FOLDER
-from vitvis.data.passes import make_trainer, run_pass
+from vitvis.data.passes import join_shards, make_trainer, run_pass
 from vitvis.data.source import Source
 from vitvis.errors import VitvisError
 from vitvis.launch.cores import count_cores
+from vitvis.launch.shards import read_shard
 from vitvis.runs import RunFolder, recipe_hash
 from vitvis.search import views, writing
 from vitvis.search.layout import Layout, make_layout
@@ -33,14 +35,14 @@ SUMMARY = "summary.json"
 _MEASURED = ("records/", "maps/", "skipped.csv")
 
 
-def search(settings: SearchSettings) -> Path:
+def search(settings: SearchSettings) -> Path | None:
     """Search data for the images that excite units most; a killed search goes on where its last checkpoint stands.
 
     Args:
         settings: What to search, for which units, and where to leave it.
 
     Returns:
-        The run folder.
+        The run folder; None where `shard=` has done its part and others are missing.
 
     Raises:
         VitvisError: something that was asked for isn't there, or the folder holds another run.
@@ -54,12 +56,20 @@ def search(settings: SearchSettings) -> Path:
     layout = make_layout(units, {unit.site: backbone.site(unit.site) for unit in units}, settings.tokens)
     _check_tokens(layout)
     optimised = views.optimised_images(settings.fit, backbone.weights_id)
-    trainer = make_trainer(settings.trainer)
+    trainer = make_trainer(settings.trainer, alone=bool(settings.shard or settings.finish))
     identity, out = _identity(settings, backbone, layout, source)
-    details = {"units": len(units)}
-    with RunFolder.open(out, kind="search", settings=to_container(settings), identity=identity, details=details,
-                        primary=trainer.is_global_zero) as folder:  # fmt: skip
-        if not folder.is_whole(SUMMARY) or folder.damaged(*_MEASURED):
+    plain = replace(settings, shard=None, finish=False)
+    place: dict[str, Any] = {"kind": "search", "settings": to_container(plain), "identity": identity,
+                             "details": {"units": len(units)}}  # fmt: skip
+    if settings.shard:
+        with RunFolder.open(out, shard=settings.shard.replace("/", "-of-"), **place) as folder:
+            if _is_missing(folder):
+                module, _ = _pass(settings, backbone, layout, source, out, trainer)
+                if not module.is_complete():
+                    return None
+        return join_shards(search, replace(plain, out=str(out), finish=True))
+    with RunFolder.open(out, primary=trainer.is_global_zero, **place) as folder:
+        if _is_missing(folder):
             module, seconds = _pass(settings, backbone, layout, source, out, trainer)
             if trainer.is_global_zero:
                 _write_results(settings, backbone, module, folder, trainer.world_size, seconds)
@@ -67,6 +77,11 @@ def search(settings: SearchSettings) -> Path:
             folder.remove(FOLDER)
             _draw(settings, backbone, source, folder, optimised)
     return out
+
+
+def _is_missing(folder: RunFolder) -> bool:
+    """Say whether what only a pass over the data can find isn't there, or isn't whole."""
+    return not folder.is_whole(SUMMARY) or bool(folder.damaged(*_MEASURED))
 
 
 def _check_tokens(layout: Layout) -> None:
@@ -135,8 +150,9 @@ def _pass(settings: SearchSettings, backbone: Backbone, layout: Layout, source: 
             workers=_workers(settings, on_gpu),
             keep_images=settings.checkpoint_every,
             progress=settings.trainer.progress,
+            shard=read_shard(settings.shard),
         )
-        return module, run_pass(trainer, module)
+        return module, run_pass(trainer, module, finish=settings.finish)
 
 
 def _workers(settings: SearchSettings, on_gpu: bool) -> int:

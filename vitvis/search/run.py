@@ -22,7 +22,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> SearchRun | None:
         settings: Single settings laid over `cfg`: `vitvis.search.run(data="imagefolder:photos", k=9)`.
 
     Returns:
-        The finished search; None on ranks other than 0.
+        The finished search; None on ranks other than 0, and of `shard=` where others are missing.
 
     Raises:
         VitvisError: settings that can't be followed, or data without an image that could be used.
@@ -33,13 +33,15 @@ def run(cfg: Layer = None, /, **settings: Any) -> SearchRun | None:
     from vitvis.search.reading import read_search
 
     folder = search(asked)
-    return read_search(folder) if is_first() else None
+    return read_search(folder) if folder is not None and is_first() else None
 
 
 def _act(settings: SearchSettings, options: Mapping[str, str]) -> None:
     done = run(settings)
     if done is not None:
         print(done.path)
+    elif settings.shard:
+        print(f"shard {settings.shard} is done; others are not")
 
 
 COMMAND = Command(

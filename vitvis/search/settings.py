@@ -11,6 +11,7 @@ from vitvis.config.sizes import parse_image_size
 from vitvis.config.values import shown
 from vitvis.errors import VitvisError
 from vitvis.launch.settings import PlaceSettings
+from vitvis.launch.shards import parse_shard
 
 __all__ = ["SearchSettings", "SearchTrainerSettings"]
 
@@ -81,12 +82,21 @@ class SearchSettings:
     """Processes that decode images; chosen for the machine when null."""
     checkpoint_every: int = setting(5000, unit="images", minimum=0, maximum=limits.IMAGES)
     """Images between the checkpoints a killed search goes on from; 0: none."""
+    shard: str | None = setting(None, parser=parse_shard)
+    """I/N: do part I of N, in a process that knows of no others; any number of them work in one folder at any time, on
+    any machine, and the last one joins what all have found."""
+    finish: bool = setting(False)
+    """Join what shards have found, and refuse if any part is missing."""
     trainer: SearchTrainerSettings = setting(SearchTrainerSettings)
     """Where the work is done."""
     out: str | None = setting(None, path="out")
     """The run folder, where a killed search goes on; out/search-MODEL-HASH when null."""
 
     def __post_init__(self) -> None:
+        if self.shard and self.finish:
+            raise VitvisError(f"shard={self.shard} finish=true: does a part, or joins all of them; give one of the two")
+        if self.shard and (self.trainer.devices not in ("auto", 1) or self.trainer.num_nodes > 1):
+            raise VitvisError(f"shard={self.shard}: is one process; start more shards in place of trainer.devices")
         if self.strips not in ("all", "none") and not (self.strips.isdigit() and len(self.strips) < 9):
             raise VitvisError(f"strips={shown(self.strips)}: has to be all, none, or a number of units of each site")
         if self.per_decile and self.sample and self.sample < 10 * self.per_decile:
