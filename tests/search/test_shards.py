@@ -11,8 +11,7 @@ import pytest
 
 from tests.search.test_engine import _settings, photos, tiny_backbone  # noqa: F401  fixtures
 from vitvis.errors import VitvisError
-from vitvis.launch.shards import parse_shard, read_shard
-from vitvis.runs.lock import FolderBusy, FolderLock
+from vitvis.runs.lock import FolderLock
 from vitvis.search import engine, read_search
 from vitvis.search.module import ExemplarSearch
 
@@ -47,15 +46,15 @@ def test_the_last_shard_joins_and_one_that_is_run_twice_does_nothing_twice(
     out, seen = tmp_path / "out", []
     look = ExemplarSearch.look
     monkeypatch.setattr(ExemplarSearch, "look", lambda self, batch: (seen.append(batch.number), look(self, batch))[1])
-    for shard in ("2/3", "3/3", "2/3"):
+    for shard in ("1/3", "2/3", "1/3"):
         assert engine.search(_settings(photos, out, *MORE, f"shard={shard}")) is None
     with pytest.raises(VitvisError, match="finish=true, but 3 of 11 batches are not done yet"):
         engine.search(_settings(photos, out, *MORE, "finish=true"))
-    assert engine.search(_settings(photos, out, *MORE, "shard=1/3")) == out
+    assert engine.search(_settings(photos, out, *MORE, "shard=0/3")) == out
     assert sorted(seen) == list(range(11))
     _same(whole, out)
     assert json.loads((out / "summary.json").read_text())["images"] == 39
-    engine.search(_settings(photos, out, *MORE, "shard=1/3"))
+    engine.search(_settings(photos, out, *MORE, "shard=0/3"))
     assert len(seen) == 11
 
 
@@ -65,33 +64,36 @@ def test_another_number_of_shards_goes_on_and_overlaps_count_once(
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "out"
-    engine.search(_settings(photos, out, *MORE, "shard=1/5"))
+    engine.search(_settings(photos, out, *MORE, "shard=0/5"))
     kept = (out / "state" / "rank-0-of-5.pt").read_bytes()
     for path in (out / "state").iterdir():  # a shard of four that started when nothing was done yet
         path.rename(tmp_path / path.name)
-    engine.search(_settings(photos, out, *MORE, "shard=1/4"))
+    engine.search(_settings(photos, out, *MORE, "shard=0/4"))
     (out / "state" / "rank-0-of-5.pt").write_bytes(kept)
-    engine.search(_settings(photos, out, *MORE, "shard=2/2"))
+    engine.search(_settings(photos, out, *MORE, "shard=1/2"))
     _same(whole, engine.search(_settings(photos, out, *MORE)))  # without shard=: does what is left, and joins
 
 
 def test_a_live_shard_is_left_alone(photos: Path, tmp_path: Path) -> None:  # noqa: F811
     out = tmp_path / "out"
-    engine.search(_settings(photos, out, *MORE, "shard=1/2"))
-    lock = FolderLock(out, "2-of-2")
+    engine.search(_settings(photos, out, *MORE, "shard=0/2"))
+    lock = FolderLock(out, "1-of-2")
     lock.acquire()
-    for more in ("shard=2/2", "finish=false"):
-        with pytest.raises(FolderBusy, match="is working in this folder"):
+    for more in ("shard=1/2", "finish=false", "finish=true"):
+        with pytest.raises(VitvisError, match="1-of-2"):
             engine.search(_settings(photos, out, *MORE, more))
     lock.release()
-    assert engine.search(_settings(photos, out, *MORE, "shard=2/2")) == out
+    assert engine.search(_settings(photos, out, *MORE, "shard=1/2")) == out
 
 
-@pytest.mark.parametrize("wrong", ["0/3", "4/3", "1", "1/0", "a/b", "1/9999999", "-1/3"])
-def test_shards_that_are_none_are_one_line(wrong: str) -> None:
-    with pytest.raises(VitvisError, match="has to be I/N"):
-        parse_shard(wrong)
-    assert read_shard(parse_shard(" 3/8 ")) == (2, 8) and parse_shard("null") is None
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [("shard=3/3", "numbered 0 to 2"), (["shard=0/3", "finish=true"], "give one of the two"),
+     (["shard=0/3", "trainer.devices=2"], "is one process")],
+)  # fmt: skip
+def test_shards_that_are_none_are_one_line(photos: Path, tmp_path: Path, wrong: str | list[str], says: str) -> None:  # noqa: F811
+    with pytest.raises(VitvisError, match=says):
+        _settings(photos, tmp_path / "out", *([wrong] if isinstance(wrong, str) else wrong))
 
 
 SHARD = """
@@ -125,7 +127,7 @@ def test_shards_that_start_at_once_of_which_one_is_killed(
     from tests.search.test_engine import _arguments
 
     out, ends = tmp_path / "out", ("dies", "lives")
-    words = [_arguments(photos, out, *MORE, f"shard={number}/2") for number in (1, 2)]
+    words = [_arguments(photos, out, *MORE, f"shard={number}/2") for number in (0, 1)]
     starts = [[sys.executable, "-c", SHARD, end, *own] for end, own in zip(ends, words, strict=True)]
     children = [subprocess.Popen(start, cwd=root) for start in starts]
     assert [child.wait(timeout=300) for child in children] == [-9, 0] and not (out / "records").exists()

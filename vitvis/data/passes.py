@@ -29,7 +29,7 @@ from vitvis.errors import VitvisError
 from vitvis.launch.progress import Progress
 from vitvis.launch.ranks import IndependentStrategy, trainer_arguments
 from vitvis.launch.settings import TrainerSettings
-from vitvis.runs.lock import FolderBusy
+from vitvis.runs.lock import PATIENCE_S, FolderLock
 
 __all__ = ["PhotoPass", "join_shards", "make_trainer", "run_pass"]
 
@@ -220,12 +220,23 @@ class PhotoPass(pl.LightningModule):
         return count
 
 
-def join_shards(join: Callable[[S], T], settings: S) -> T | None:
-    """Let the last shard join what all have found; None where another process is at it already."""
-    try:
-        return join(settings)
-    except FolderBusy:
-        return None
+def join_shards(out: Path, join: Callable[[S], T], settings: S) -> T | None:
+    """Let the last shard join what all have found; None where another process is at it already.
+
+    Shards that end in the same moment hold their locks for a little longer: they are waited for.
+    """
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return join(settings)
+        except VitvisError:
+            if not FolderLock.live_shards(out):
+                if FolderLock(out).is_held():
+                    return None
+                raise
+            if time.monotonic() > end:
+                return None
+        time.sleep(0.2)
 
 
 def make_trainer(where: Any, *, alone: bool = False) -> pl.Trainer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from vitvis.evaluate.results import make_charts, make_results
 from vitvis.evaluate.settings import EvaluateSettings
 from vitvis.evaluate.variants import VariantPlan
 from vitvis.launch.cores import count_cores
-from vitvis.launch.shards import read_shard
+from vitvis.launch.shards import Shard
 from vitvis.runs import RunFolder, digest, to_csv
 
 __all__ = ["evaluate"]
@@ -65,7 +65,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
     primary = trainer.is_global_zero
     plain = replace(settings, shard=None, finish=False)
     place: dict[str, Any] = {"kind": "evaluate", "settings": to_container(plain), "identity": {"evaluate": identity}}
-    shard = settings.shard.replace("/", "-of-") if settings.shard else None
+    shard = Shard.of(settings.shard).name if settings.shard else ""
     with RunFolder.open(out, primary=primary, shard=shard, **place) as folder:
         prints = {contender.name: {**identity, **fingerprint(contender, settings)} for contender in contenders}
         known: dict[str, Predictions] = {}
@@ -80,9 +80,9 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
             if made is None:
                 return None
             known |= made
-        if shard is not None:
+        if shard:
             folder.close()
-            return join_shards(evaluate, replace(plain, out=str(out), finish=True))
+            return join_shards(folder.path, evaluate, replace(plain, out=str(out), finish=True))
         if not primary:
             return None
         predictions = {contender.name: known[contender.name] for contender in contenders}
@@ -228,7 +228,7 @@ def measure(
         indices=photos,
         keep_seconds=KEEP_EVERY,
         progress=settings.trainer.progress,
-        shard=read_shard(settings.shard),
+        shard=astuple(Shard.of(settings.shard)) if settings.shard else None,
     )
     run_pass(trainer, module, finish=settings.finish)
     if settings.shard and not module.is_complete():

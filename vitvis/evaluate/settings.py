@@ -101,8 +101,8 @@ class EvaluateSettings:
     seed: int = setting(0, minimum=0, maximum=limits.SEED)
     """Decides the noise fill, the draws of `limit` and of the bootstrap."""
     shard: str | None = setting(None, parser=parse_shard)
-    """I/N: do part I of N, in a process that knows of no others; any number of them work in one folder at any time, on
-    any machine, and the last one joins what all have found."""
+    """Do one share of the photos, `I/N` with I from 0 to N - 1; any number of such processes may work in one folder,
+    and the last to end joins what all have found."""
     finish: bool = setting(False)
     """Join what shards have found, and refuse if any part is missing."""
     trainer: EvaluateTrainerSettings = setting(EvaluateTrainerSettings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from vitvis.data.passes import join_shards, make_trainer, run_pass
 from vitvis.data.source import Source
 from vitvis.errors import VitvisError
 from vitvis.launch.cores import count_cores
-from vitvis.launch.shards import read_shard
+from vitvis.launch.shards import Shard
 from vitvis.runs import RunFolder, recipe_hash
 from vitvis.search import views, writing
 from vitvis.search.layout import Layout, make_layout
@@ -62,12 +62,12 @@ def search(settings: SearchSettings) -> Path | None:
     place: dict[str, Any] = {"kind": "search", "settings": to_container(plain), "identity": identity,
                              "details": {"units": len(units)}}  # fmt: skip
     if settings.shard:
-        with RunFolder.open(out, shard=settings.shard.replace("/", "-of-"), **place) as folder:
+        with RunFolder.open(out, shard=Shard.of(settings.shard).name, **place) as folder:
             if _is_missing(folder):
                 module, _ = _pass(settings, backbone, layout, source, out, trainer)
                 if not module.is_complete():
                     return None
-        return join_shards(search, replace(plain, out=str(out), finish=True))
+        return join_shards(out, search, replace(plain, out=str(out), finish=True))
     with RunFolder.open(out, primary=trainer.is_global_zero, **place) as folder:
         if _is_missing(folder):
             module, seconds = _pass(settings, backbone, layout, source, out, trainer)
@@ -150,7 +150,7 @@ def _pass(settings: SearchSettings, backbone: Backbone, layout: Layout, source: 
             workers=_workers(settings, on_gpu),
             keep_images=settings.checkpoint_every,
             progress=settings.trainer.progress,
-            shard=read_shard(settings.shard),
+            shard=astuple(Shard.of(settings.shard)) if settings.shard else None,
         )
         return module, run_pass(trainer, module, finish=settings.finish)
 
