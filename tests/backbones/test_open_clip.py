@@ -12,7 +12,8 @@ from vitvis.backbones import Backbone, Tap, load_backbone, resolve_units
 from vitvis.backbones.archives import read_tensors
 from vitvis.backbones.prompts import parse_prompt
 from vitvis.backbones.weights import fit_to_model, load_into
-from vitvis.config.values import flatten, split_units
+from vitvis.config.addresses import split_addresses
+from vitvis.config.values import flatten
 from vitvis.errors import VitvisError
 
 open_clip = pytest.importorskip("open_clip")
@@ -133,9 +134,9 @@ def test_prompt_of_two_kinds() -> None:
 
 @pytest.mark.parametrize("text", ['text:"a, b: c"*0.7+"d, e"', "text:'x, head:3'", '-text:"it\'s", head:3,5'])
 def test_prompts_pass_through_settings_and_back(text: str) -> None:
-    units = split_units(f"[{text}]")
+    units = split_addresses(f"[{text}]")
     assert "".join(units) == text.replace(", head:3,5", "head:3,5") and len(units) == 1 + text.endswith("3,5")
-    assert split_units(flatten({"units": units})[0].removeprefix("units=")) == units
+    assert split_addresses(flatten({"units": units})[0].removeprefix("units=")) == units
 
 
 def test_text_needs_a_text_tower() -> None:

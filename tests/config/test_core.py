@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitvis.config import Command, merge, setting, to_container, to_yaml
-from vitvis.config.values import split_units
+from vitvis.config.addresses import parse_addresses
 from vitvis.errors import VitvisError, nearest, run_main
 
 
@@ -31,7 +31,7 @@ class Group:
 @dataclass
 class Schema:
     weights: str = setting("hub", "hub, none or a file")
-    units: list[str] = setting(["a:0"], "addresses", parser=split_units)
+    units: list[str] = setting(["a:0"], "addresses", parser=parse_addresses)
     steps: int = setting(60, "steps", unit="steps", minimum=1)
     rate: float | None = setting(None, "learning rate")
     free: Any = setting(None, "any value")

@@ -88,10 +88,10 @@ def test_tv_is_as_large_as_promised():
     spec = read_spec(ROOT / "sweeps" / "tv.yaml")
     (weights,) = (parameter.options["values"] for parameter in spec.varied)
     assert len(weights) >= 6
-    from vitvis.config.values import split_units
+    from vitvis.config.addresses import split_addresses
 
     units = next(word for word in spec.command if word.startswith("units=")).removeprefix("units=")
-    assert split_units(units) == ["blocks.{0,3,6,9}.mlp:3,17,42,101"]
+    assert split_addresses(units) == ["blocks.{0,3,6,9}.mlp:3,17,42,101"]
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,20 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any, Union, get_args, get_origin
 
-from vitvis.config.addresses import parse_addresses as split_units
 from vitvis.config.limits import DIGITS
 from vitvis.errors import VitvisError
 
-__all__ = ["coerce", "describe", "flatten", "flatten_values", "group_of", "is_null", "members", "shown", "split_list",
-           "split_units"]  # fmt: skip
+__all__ = [
+    "coerce",
+    "describe",
+    "flatten",
+    "flatten_values",
+    "group_of",
+    "is_null",
+    "members",
+    "shown",
+    "split_list",
+]
 
 _NULLS = {"none", "null", "~", ""}
 _TRUE = {"true", "yes", "on", "1"}
