@@ -14,7 +14,7 @@ from tests.backbones.architectures import ARCHITECTURES
 from vitvis.backbones import Backbone, Site, Tap, load_backbone
 
 # what follows the hidden neurons
-LAYERS_OUT = ("fc2", "conv_pwl", "ln2.linear", "fc2.conv", "conv2.c", "pw2.conv", "pw2.c", "3.c", "2.c")
+LAYERS_OUT = ("fc2", "conv_pwl", "ln2.linear", "fc2.conv", "conv2.c", "pw2.conv", "pw2.c", "3.c", "2.c", "pwconv2")
 # queries come from convolutions, whose inputs are not compared
 BY_CONVOLUTION = ("levit", "coatnet", "shvit")
 PER_HEAD = {"LevitDistilled", "Levit", "TinyVit"}  # fused weights hold [head][q | k | v]

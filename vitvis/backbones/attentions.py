@@ -37,6 +37,8 @@ _SPLIT = (
     ("to_q", "to_k", "to_v"),
     ("wq", "wk", "wv"),
 )
+# other names of a fused projection; it has to hold three equal parts
+_FUSED = ("to_qkv", "qkv_proj", "Wqkv", "in_proj", "c_attn", "query_key_value")
 
 
 def _out(layer: object) -> int | None:
@@ -104,6 +106,14 @@ def attention_parts(attention: nn.Module, ran: Callable[[str], bool]) -> dict[st
     Returns:
         The parts found, by `q`, `k`, `v`; empty where the module is no attention layer known by its projections.
     """
+    if isinstance(attention, nn.MultiheadAttention):  # one weight, applied by hand
+        if attention.in_proj_weight is None:
+            return {}
+        width, bias = attention.embed_dim, None if attention.in_proj_bias is None else "in_proj_bias"
+        return {
+            name: Part("", None, width, ("in_proj_weight", bias, i * width, (i + 1) * width))
+            for i, name in enumerate("qkv")
+        }
     qkv = getattr(attention, "qkv", None)
     total = _out(qkv)
     if isinstance(qkv, nn.Module) and total:
@@ -123,6 +133,11 @@ def attention_parts(attention: nn.Module, ran: Callable[[str], bool]) -> dict[st
                 if isinstance(piece, tuple)
             }
         return {name: Part("qkv", channels, width) for name, (channels, width) in parts.items()}
+    for name in _FUSED:
+        layer = getattr(attention, name, None)
+        if isinstance(layer, nn.Linear) and ran(name) and layer.out_features == 3 * layer.in_features:
+            width = layer.in_features
+            return {letter: Part(name, (i * width, (i + 1) * width), width) for i, letter in enumerate("qkv")}
     found: dict[str, Part] = {}
     for names in _SPLIT:
         widths = [_out(getattr(attention, name, None)) for name in names]

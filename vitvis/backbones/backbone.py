@@ -34,6 +34,7 @@ class Backbone(nn.Module):
         image_size: rows and columns.
         class_names: of the classifier's outputs, where known.
         eval_settings: `crop_pct`, `crop_mode` and `interpolation` of the model's own evaluation transform.
+        num_classes: outputs of the classifier; None: the model's own attribute of this name.
     """
 
     mean: Tensor
@@ -51,6 +52,7 @@ class Backbone(nn.Module):
         image_size: tuple[int, int] = (224, 224),
         class_names: list[str] | None = None,
         eval_settings: dict[str, Any] | None = None,
+        num_classes: int | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -61,6 +63,7 @@ class Backbone(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, 3, 1, 1), persistent=False)
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.class_names = class_names
+        self._num_classes = num_classes
         self.eval_settings = dict(eval_settings or {})
         self.language: Language | None = None  # the text tower, where the model has one
         super().train(False)
@@ -73,6 +76,8 @@ class Backbone(nn.Module):
     @property
     def num_classes(self) -> int:
         """Number of outputs of the classifier; 0 where the model has none."""
+        if self._num_classes is not None:
+            return self._num_classes
         return int(getattr(self.model, "num_classes", 0) or 0)
 
     def normalize(self, images: Tensor) -> Tensor:
@@ -94,7 +99,7 @@ class Backbone(nn.Module):
     @cached_property
     def sites(self) -> Sites:
         """All named sites, by name, in order of execution; any other submodule's path is looked up on demand."""
-        return find_sites(self.model, self.name, self.image_size)
+        return find_sites(self.model, self.name, self.image_size, self.num_classes)
 
     def site(self, name: str) -> Site:
         """Look a site up.

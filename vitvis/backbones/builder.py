@@ -18,6 +18,7 @@ from .windows import trace_order
 
 __all__ = ["SiteBuilder", "Sites", "channel_axis", "join", "parent", "token_count"]
 
+_PREFIX = r"(cls|dist|distillation|reg|register|class)_?(token|embed|embedding)s?1?"
 _WINDOWED = ("window_size", "shift_size", "ws", "grid_size", "partition_size")
 
 
@@ -113,14 +114,16 @@ class SiteBuilder:
         count = getattr(self.model, "num_prefix_tokens", None)
         if isinstance(count, int):
             return count
-        total = 0
-        for name, parameter in self.model.named_parameters(recurse=False):
-            if (
-                re.fullmatch(r"(cls|dist|reg|register|class)_?(token|embed|embedding)s?1?", name)
-                and parameter.ndim == 3
-            ):
-                total += int(parameter.shape[1])
-        return total
+        for modules in ([self.model], self.model.modules()):  # transformers keep them in the embeddings
+            total = sum(
+                int(parameter.shape[1])
+                for module in modules
+                for name, parameter in module.named_parameters(recurse=False)
+                if parameter.ndim == 3 and re.fullmatch(_PREFIX, name)
+            )
+            if total:
+                return total
+        return 0
 
     def ran(self, path: str) -> bool:
         """True where the submodule was called in the probe."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from .attentions import attention_parts, head_count, output_projection
 from .builder import SiteBuilder, Sites, channel_axis, join, parent
-from .mlps import mlp_parts
+from .mlps import MlpParts, mlp_parts
 from .neutral import neutral
 from .probe import Call
 from .site import Site, TapPoint
@@ -35,7 +35,7 @@ def _is_block(module: nn.Module) -> bool:
 class _Finder(SiteBuilder):
     """Knows what the layers of vision models look like."""
 
-    def find(self) -> Sites:
+    def find(self, num_classes: int | None) -> Sites:
         """Find all named sites."""
         aliases = self._aliases()
         feed_forwards = self._feed_forwards(aliases)
@@ -48,7 +48,7 @@ class _Finder(SiteBuilder):
         for block in self.blocks:
             item = self._block_item(self.probe.calls[block][0])
             self.add(join(block, "block"), "block", block, None, block, item=item if item is not False else None)
-        classes = int(getattr(self.model, "num_classes", 0) or 0)
+        classes = int(getattr(self.model, "num_classes", 0) or 0) if num_classes is None else num_classes
         if classes and self.probe.output == (self.probe.batch, classes):
             self.add("head", "head", "", classes, "")
         self.found.sort(key=lambda item: item[0])
@@ -140,13 +140,25 @@ class _Finder(SiteBuilder):
             parts = mlp_parts(module)
             if parts is None:
                 continue
-            itself = parts.post[0].startswith("bn") or _is_block(module)  # an inverted residual, MambaOut's gated block
+            # an inverted residual, MambaOut's gated block, transformers' ConvNeXt: what comes before is its own
+            itself = parts.post[0].startswith("bn") or _is_block(module) or self._begins_before(path, parts)
             calls = self.probe.calls.get(join(path, parts.post[0]), [])
             names = aliases[id(module)]
             shared = names if len(names) == len(calls) else [path]
             for call, name in enumerate(shared):
                 found.append((path if itself else self._owner(name), name, path, call))
         return found
+
+    def _begins_before(self, path: str, parts: MlpParts) -> bool:
+        """True where a module has layers with weights before its feed-forward part, as a block has."""
+        first = self.probe.first(join(path, parts.first))
+        if first is None or isinstance(self.modules[path], nn.Sequential):
+            return False
+        children = ((self.probe.first(join(path, name)), child) for name, child in self.modules[path].named_children())
+        return any(
+            call is not None and call.started < first.started and any(True for _ in child.parameters())
+            for call, child in children
+        )
 
     def _add_feed_forwards(self, found: list[tuple[str, str, str, int]]) -> None:
         counts: dict[str, int] = {}
@@ -271,13 +283,14 @@ class _Finder(SiteBuilder):
 
 
 @torch.no_grad()
-def find_sites(model: nn.Module, name: str, image_size: tuple[int, int]) -> Sites:
+def find_sites(model: nn.Module, name: str, image_size: tuple[int, int], num_classes: int | None = None) -> Sites:
     """Find every named site of a model, in order of execution.
 
     Args:
         model: takes normalised images `[B, 3, H, W]`; in eval mode.
         name: how errors call it.
         image_size: H and W.
+        num_classes: outputs of the classifier; None: what the model says.
     """
     with neutral():
-        return _Finder(model, name, image_size).find()
+        return _Finder(model, name, image_size).find(num_classes)

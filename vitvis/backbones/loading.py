@@ -17,6 +17,8 @@ from vitvis.errors import VitvisError, nearest
 
 from .archives import read_tensors
 from .backbone import Backbone
+from .modules import PREFIX as OWN
+from .modules import call_function, wrap_module
 from .neutral import neutral, own_randomness
 from .weights import classes_in, fit_to_model, identify, load_into
 
@@ -84,22 +86,28 @@ def _create(name: str, image_size: tuple[int, int] | None, kwargs: dict[str, Any
 
 
 def load_backbone(
-    name: str,
+    name: str | nn.Module,
     weights: str | Path = "hub",
     image_size: int | str | Sequence[int] | None = None,
     *,
     seed: int = 0,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     **timm_kwargs: Any,
 ) -> Backbone:
     """Load a model, frozen and in eval mode, that takes images in [0, 1].
 
     Args:
-        name: any timm model (`vit_base_patch16_224`, `hf-hub:owner/name`, `local-dir:PATH`), a bundled one, or one of
-            open_clip (`open_clip:ViT-B-32`, with `weights` a file, `none`, or one of its pretrained tags).
+        name: any timm model (`vit_base_patch16_224`, `hf-hub:owner/name`, `local-dir:PATH`), a bundled one, one of
+            open_clip (`open_clip:ViT-B-32`, with `weights` a file, `none`, or one of its pretrained tags), one of
+            transformers (`hf:OWNER/NAME`, `hf:FOLDER`, `hf:NAME#vision_tower`), what a function of yours returns
+            (`python:package.module:function`), or an `nn.Module`, which is frozen in place.
         weights: `hub` (timm's own cache and offline switches are honoured), `none` (random weights, with a warning),
             a safetensors or weights-only `.pth` file, or, for the bundled models, `bundled` (or `hub`).
         image_size: pixels, one side or (rows, columns); None: the model's own.
         seed: of random weights. The caller's random streams are left alone.
+        mean: of the normalisation, for a module of your own; None: 0.
+        std: of the normalisation, for a module of your own; None: 1.
         timm_kwargs: go to `timm.create_model`.
 
     Returns:
@@ -110,7 +118,39 @@ def load_backbone(
     """
     size = read_image_size(image_size)
     with neutral(), own_randomness(seed):
+        if isinstance(name, nn.Module) or name.startswith(OWN):
+            return _load_own(name, str(weights), size, mean, std)
+        if mean is not None or std is not None:
+            raise VitvisError(f"mean and std are for modules of your own; {name} has its own")
         return _load(name, str(weights), size, timm_kwargs)
+
+
+def _load_own(
+    given: str | nn.Module,
+    weights: str,
+    size: tuple[int, int] | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> Backbone:
+    """Load a module of the user's own, as it is or with the weights of a file."""
+    model, facts = call_function(given) if isinstance(given, str) else (given, {})
+    name = given if isinstance(given, str) else type(given).__name__
+    if weights not in ("hub", "none"):
+        file = Path(weights).expanduser()
+        load_into(model, fit_to_model(model, read_tensors(file)), name, file)
+    _keep_inputs(model)
+    facts["image_size"] = size or read_image_size(facts.get("image_size"))
+    facts.update({key: value for key, value in (("mean", mean), ("std", std)) if value is not None})
+    backbone = wrap_module(model, name, "own" if weights == "hub" else weights, **facts)
+    _check_finite(model, name, backbone.weights)
+    return backbone
+
+
+def _keep_inputs(model: nn.Module) -> None:
+    """Switch in-place activations off, which would overwrite what a tap has read."""
+    for module in model.modules():
+        if getattr(module, "inplace", None) is True:
+            module.inplace = False  # type: ignore[assignment]
 
 
 def _load(name: str, weights: str, size: tuple[int, int] | None, timm_kwargs: dict[str, Any]) -> Backbone:
@@ -118,6 +158,10 @@ def _load(name: str, weights: str, size: tuple[int, int] | None, timm_kwargs: di
         from .openclip import load_open_clip
 
         return load_open_clip(name, weights, size)
+    if name.startswith("hf:"):
+        from .huggingface import load_hugging_face
+
+        return load_hugging_face(name, weights, size)
     bundled = name in _bundled_names()
     if not bundled:
         if weights == "bundled":
@@ -143,9 +187,7 @@ def _load(name: str, weights: str, size: tuple[int, int] | None, timm_kwargs: di
         load_into(model, fit_to_model(model, state), name, file)
     if weights == "none":
         warnings.warn(f"{name}: weights=none, so the model is random and its pictures mean nothing", stacklevel=3)
-    for module in model.modules():  # in-place activations would overwrite what a tap has read
-        if getattr(module, "inplace", None) is True:
-            module.inplace = False  # type: ignore[assignment]
+    _keep_inputs(model)
     model.float()
     _check_finite(model, name, weights)
     return _wrap(model, name, weights, size)

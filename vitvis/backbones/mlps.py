@@ -11,13 +11,17 @@ __all__ = ["MlpParts", "mlp_parts"]
 
 # (layers into the hidden width, activation, layer out of it), as timm's modules name them
 _NAMES = (
+    (("gate_proj", "up_proj"), "act_fn", "down_proj"),
+    (("gate_proj", "up_proj"), "act", "down_proj"),
+    (("w1", "w2"), "act", "w3"),
     (("fc1",), "act", "fc2"),
     (("fc1_g", "fc1_x"), "act", "fc2"),
     (("ln1",), "act", "ln2"),
     (("fc1",), "act_layer", "fc2"),
-    (("gate_proj", "up_proj"), "act_fn", "down_proj"),
-    (("gate_proj", "up_proj"), "act", "down_proj"),
-    (("w1", "w2"), "act", "w3"),
+    (("fc1",), "activation_fn", "fc2"),  # transformers
+    (("fc1",), "activation", "fc2"),
+    (("up_proj",), "act_fn", "down_proj"),
+    (("pwconv1",), "act", "pwconv2"),
 )
 # what stands between the gate's product and the layer out, in order of execution
 _AFTER_GATE = ("drop1", "norm", "drop")
@@ -32,12 +36,14 @@ class MlpParts:
         post: `(child, "output" or "input")` that holds them after the activation (and gate), before any norm.
         pre: the same before the activation; for gated layers, the gate's pre-activation.
         features: width of the layer's input.
+        first: child that comes first.
     """
 
     width: int
     post: tuple[str, str]
     pre: tuple[str, str]
     features: int
+    first: str
 
 
 def _size(layer: nn.Module | None) -> tuple[int, int] | None:
@@ -73,10 +79,10 @@ def mlp_parts(module: nn.Module) -> MlpParts | None:
             later = [name for name, _ in module.named_children()]
             later = later[later.index(activation) + 1 :]  # a norm before it is the block's own
             between = next((name for name in _AFTER_GATE if name in later), out)
-            return MlpParts(width, (between, "input"), (activation, "input"), features)
+            return MlpParts(width, (between, "input"), (activation, "input"), features, into[0])
         if hidden != width:
             continue
-        return MlpParts(width, (activation, "output"), (activation, "input"), features)
+        return MlpParts(width, (activation, "output"), (activation, "input"), features, into[0])
     return _inverted_residual(module) or _pointwise(module)
 
 
@@ -91,11 +97,11 @@ def _inverted_residual(module: nn.Module) -> MlpParts | None:
         first = next((child for child in module.modules() if isinstance(child, nn.Conv2d)), None)
         expected = getattr(normalize, "num_features", None)
         if expected == size[0] and first is not None:
-            return MlpParts(size[0], (f"{norm}.act", "output"), (f"{norm}.act", "input"), int(first.in_channels))
+            return MlpParts(size[0], (f"{norm}.act", "output"), (f"{norm}.act", "input"), int(first.in_channels), "")
     return None
 
 
-_ACTIVATION = re.compile(r"\w*(ReLU|ReLU6|GELU|GELUTanh|SiLU|Swish|Mish|ELU|Hardswish|StarReLU)")
+_ACTIVATION = re.compile(r"\w*(ReLU|ReLU6|GELU|GELUTanh|SiLU|Swish|Mish|ELU|Hardswish|StarReLU)(Activation)?")
 
 
 def _is_pointwise(layer: nn.Module) -> bool:
@@ -122,10 +128,14 @@ def _pointwise(module: nn.Module) -> MlpParts | None:
             activation = name
         elif any(True for _ in child.parameters()):
             inside = [inner for inner, part in child.named_children() if _is_activation(part)]
-            if activation and layers and _is_pointwise(child) and _is_pointwise(layers[-1][1]):
-                into, out = _size(layers[-1][1]), _size(child)
+            if layers and _is_pointwise(child) and _is_pointwise(layers[-1][1]):
+                first, layer = layers[-1]
+                into, out = _size(layer), _size(child)
                 if into is not None and out is not None and into[1] == out[0] > into[0] == out[1]:
-                    return MlpParts(into[1], (activation, "output"), (activation, "input"), into[0])
+                    if activation:
+                        return MlpParts(into[1], (activation, "output"), (activation, "input"), into[0], first)
+                    if isinstance(layer, nn.Linear) and isinstance(child, nn.Linear):  # a function without a module
+                        return MlpParts(into[1], (name, "input"), (first, "output"), into[0], first)
             layers.append((name, child))
             activation = f"{name}.{inside[0]}" if inside else ""
     return None

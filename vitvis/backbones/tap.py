@@ -93,7 +93,10 @@ class Tap:
             if site.point.linear is not None:
                 weight, bias, start, stop = site.point.linear
                 rows = module.get_parameter(weight)[start:stop]
-                value = functional.linear(value, rows, None if bias is None else getattr(module, bias))
+                shift = None if bias is None else getattr(module, bias)
+                if shift is not None and len(shift) != stop - start:  # one bias for all three
+                    shift = shift[start:stop]
+                value = functional.linear(value, rows, shift)
             self._keep(site, value)
 
         return hook

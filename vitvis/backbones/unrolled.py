@@ -54,16 +54,20 @@ def _around(path: str) -> list[str]:
 
 
 def _mask_units(model: nn.Module, path: str, shape: tuple[int, ...]) -> Unrolled | None:
-    """Hiera's blocks see `[B, N, C]`, the tokens of each mask unit together."""
-    reroll = getattr(model, "reroll", None)
-    schedule = getattr(reroll, "schedule", None)
-    if not path.startswith("blocks.") or len(shape) != 3:
+    """Hiera's blocks see `[B, N, C]`, the tokens of each mask unit together; timm's and that of transformers."""
+    holder: Any = getattr(model, "reroll", None)
+    reroll = holder
+    if ".stages." in path and not isinstance(holder, nn.Module):
+        holder = next((module for module in model.modules() if type(module).__name__ == "HieraEncoder"), None)
+        reroll = getattr(holder, "reroll", None)
+    elif not path.startswith("blocks."):
         return None
-    if not isinstance(reroll, nn.Module) or not isinstance(schedule, dict):
+    schedule = getattr(holder, "schedule", None)
+    if len(shape) != 3 or not isinstance(schedule, dict) or reroll is None:
         return None
-    for block, (_, size) in schedule.items():
+    for stage, (_, size) in schedule.items():
         if len(size) == 2 and size[0] * size[1] == shape[1]:
-            order = reroll(torch.arange(shape[1]).float().reshape(1, -1, 1), block).reshape(-1).long()
+            order = reroll(torch.arange(shape[1]).float().reshape(1, -1, 1), stage).reshape(-1).long()
             return Unrolled("NLC", order, (int(size[0]), int(size[1])))
     return None
 

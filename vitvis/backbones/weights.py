@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import re
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +29,7 @@ LEFT_OUT: tuple[tuple[str, str], ...] = (
         r"(^|\.)(num_batches_tracked|relative_position_index|relative_coords_table|attn_mask|position_ids|rel_pos_index"
         r"|k_index|periods|inv_freq|total_ops|total_params)$",
     ),
+    ("the text tower", r"^(text_model\.|text_projection|logit_scale$|logit_bias$)"),
     ("used in pretraining only", r"^(mask_token$|decoder[._]|lm_head\.|pre_logits\.)"),
 )
 
@@ -75,7 +76,7 @@ def fit_to_model(model: nn.Module, state: Mapping[str, Tensor], convert: Callabl
     if all(key in state and state[key].shape == value.shape for key, value in own.items()):
         return state
     if convert is None:
-        convert = getattr(importlib.import_module(type(model).__module__), "checkpoint_filter_fn", None)
+        convert = getattr(sys.modules.get(type(model).__module__), "checkpoint_filter_fn", None)
     if convert is None:
         return state
     inside = {key: value for key, value in state.items() if not key.startswith(_BESIDE)}
