@@ -61,5 +61,5 @@ def test_what_is_opaque_is_where_the_tokens_that_count_look(fit) -> None:
         "alpha": 80, "objective": {"tokens": [0, 0, 2, 2], "pre": 1.0}, "augment": {"affine": None}, "steps": 2,
     }  # fmt: skip
     module, _, _ = fit("blocks.0.q:3", recipe)  # a linear layer of each token for itself
-    total = module.gradients.total[0]
+    total = module.levers.gradients.total[0]
     assert total[:16, :16].sum() == pytest.approx(float(total.sum()), rel=1e-6)

@@ -105,7 +105,8 @@ def test_going_on_from_a_chunk_state_gives_the_same_image(fit, tmp_path, recipe)
     assert module.step == 6
     assert torch.equal(resumed[KEY], whole[KEY])
     assert torch.equal(module.pictures(), first.pictures())
-    assert module.ease is None or (0 < module.ease.vigour < 1 and torch.equal(module.ease.vigour, first.ease.vigour))
+    ease, before = module.levers.ease, first.levers.ease
+    assert ease is None or (0 < ease.vigour < 1 and torch.equal(ease.vigour, before.vigour))
 
 
 def test_lightnings_checkpoint_holds_the_image_alone_and_goes_on(fit, tmp_path) -> None:

@@ -66,7 +66,8 @@ def test_each_key_is_a_setting_and_each_value_merges(spec):
 
 
 def test_the_metric_is_one_that_fit_logs(spec):
-    record = {"address": "a:0", "status": "ok", "activation": 1.0, "rank": 1, "site_width": 9, "hf_share": 0.1}
+    record = {"address": "a:0", "status": "ok", "activation": 1.0, "rank": 1, "site_width": 9, "hf_share": 0.1,
+              "judge": 0.5}  # fmt: skip
     assert spec.metric.name in {f"summary/{name}" for name in summarize([record])}
     assert spec.metric.goal == "maximize"
 

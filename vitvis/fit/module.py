@@ -14,17 +14,16 @@ from vitvis.backbones import Site, Tap
 from vitvis.backbones.backbone import Backbone
 from vitvis.fit.settings import FitSettings
 
-from .alpha import GradientMap
 from .attention import fitting_attention, fused_attentions
 from .augmentations import Augmentations, make_augmentations
 from .chunks import Chunk
 from .compile import compiled_blocks
 from .datamodule import Step
-from .ease import Ease
 from .images import PARAMETERIZATIONS, Parameterization, make_image, shrink
-from .matching import Album, Matching
-from .measure import PEAK_SHARE, describe, measure_firing
-from .objective import Objective, strongest
+from .levers import Levers
+from .matching import Album
+from .measure import describe, measure_firing
+from .objective import Objective
 from .patches import as_products, patch_convolutions
 from .recipe import read_settings
 from .regularizers import Regularizer, chosen_regularizers
@@ -71,9 +70,7 @@ class ActivationMaximization(LightningModule):
         step: steps that are done in it.
         augmentations: of the current chunk.
         objective: of the current chunk.
-        ease: how much of them its units bear, where `augment.ease` is set.
-        matching: the photos its images are matched with, where `match` is set.
-        gradients: what reached its pixels, where `alpha` is set.
+        levers: what else the recipe has, of the current chunk.
 
     Raises:
         VitvisError: a part of the recipe that there is not, or arguments that it does not take.
@@ -81,9 +78,7 @@ class ActivationMaximization(LightningModule):
 
     augmentations: Augmentations
     objective: Objective
-    ease: Ease | None = None
-    matching: Matching | None = None
-    gradients: GradientMap | None = None
+    levers: Levers
 
     def __init__(self, backbone: Backbone, settings: FitSettings | Mapping[str, Any]) -> None:
         super().__init__()
@@ -146,10 +141,10 @@ class ActivationMaximization(LightningModule):
     @torch.no_grad()
     def pictures(self) -> Tensor:
         """Return the images as they are kept: with alpha as a fourth channel where the settings ask for it."""
-        images, percentile = self.images(), self.settings.alpha
-        if percentile is None or self.gradients is None:
+        images, gradients = self.images(), self.levers.gradients
+        if gradients is None or self.settings.alpha is None:
             return images
-        alpha = shrink(self.gradients.alpha(percentile), self.backbone.image_size)
+        alpha = shrink(gradients.alpha(self.settings.alpha), self.backbone.image_size)
         return torch.cat([images, alpha.clamp(0, 1)], dim=1)
 
     def results(self) -> list[dict[str, Any]]:
@@ -158,10 +153,8 @@ class ActivationMaximization(LightningModule):
         images = self.images()
         after = measure_firing(self.backbone, images, chunk.site, chunk.units, self.settings.objective.tokens)
         rows = describe(chunk.site, images, self._before, after, self._failed.tolist())
-        if self.matching is not None:
-            for row, photos in zip(rows, self.matching.photos, strict=True):
-                row["photos_used"] = photos
-        return rows
+        more = self.levers.describe()
+        return rows if more is None else [row | extra for row, extra in zip(rows, more, strict=True)]
 
     def _current(self) -> Chunk:
         if self.chunk is None:
@@ -182,12 +175,8 @@ class ActivationMaximization(LightningModule):
         tokens = self.settings.objective.tokens
         before = measure_firing(self.backbone, self.images(), chunk.site, chunk.units, tokens)
         self._before = list(before.mean.tolist())
-        ease = self.settings.augment.ease
-        self.ease = None if ease is None else Ease(ease, before.spread, self.settings.steps)
-        if self.album is not None:
-            self.matching = Matching(self.backbone, chunk.site, chunk.units, self.album, self.device)
-        if self.settings.alpha is not None:
-            self.gradients = GradientMap((len(chunk), *self.parameterization.size), self.device)
+        size = self.parameterization.size
+        self.levers = Levers(self.settings, self.backbone, chunk, before.spread, size, self.album)
         self._shortcuts = {}
         if self.settings.trainer.compile:
             mode = self.settings.trainer.compile_mode
@@ -240,17 +229,16 @@ class ActivationMaximization(LightningModule):
         objective, progress = self.objective, step / self.settings.steps
         with torch.autocast(self.device.type, enabled=False):
             images = self.parameterization.render(self.image, progress)
-            if self.gradients is not None:
-                self.gradients.watch(images)
+            self.levers.watch(images)
             draws = self.augmentations.draw(batch.chunk.seeds, step, progress, self.backbone.image_size)
-            copies = self.augmentations.apply(images, draws, None if self.ease is None else self.ease.strength)
+            copies = self.augmentations.apply(images, draws, self.levers.strength)
         site = objective.site_at(progress)
         shortcut = self._shortcut(site)
         read = site if shortcut is None else shortcut.site
-        also = [] if self.matching is None else self.matching.sites
-        with fitting_attention(self._fused), as_products(self._patches), Tap(self.backbone, [*also, read]) as tap:
-            everything = tap(copies)
-            found = everything[read.name]
+        sites = [*self.levers.sites, read]
+        with fitting_attention(self._fused), as_products(self._patches), Tap(self.backbone, sites) as tap:
+            tapped = tap(copies)
+            found = tapped[read.name]
         with torch.autocast(self.device.type, enabled=False):
             if shortcut is None:
                 values = objective.values(found, progress)
@@ -258,11 +246,8 @@ class ActivationMaximization(LightningModule):
                 values = shortcut.read(found, self.settings.objective.tokens)
             activation = objective.finish(values, progress).mean(dim=1)
             loss, curves = -activation.sum(), {"activation": activation.detach().mean()}
-            if self.ease is not None:
-                self.ease.follow(strongest(values.detach(), PEAK_SHARE).mean(dim=1))
-            if self.matching is not None:
-                distance = self.matching.weight * self.matching.distance(everything)
-                loss, curves["loss/match"] = loss + distance.sum(), distance.detach().mean()
+            for name, term in self.levers.terms(values, tapped).items():
+                loss, curves[f"loss/{name}"] = loss + term.sum(), term.detach().mean()
             for name, values in self._penalties(images, copies).items():
                 weight = self.regularizers[name][1]
                 loss = loss + weight * values.sum()
@@ -333,8 +318,7 @@ class ActivationMaximization(LightningModule):
     def _parts(self) -> dict[str, ChunkPart]:
         """Return the parts of the chunk that remember something."""
         parts: dict[str, Any] = {
-            "augmentations": self.augmentations, "objective": self.objective, "ease": self.ease,
-            "gradients": self.gradients,
+            "augmentations": self.augmentations, "objective": self.objective, "levers": self.levers
         }  # fmt: skip
         return {name: part for name, part in parts.items() if isinstance(part, ChunkPart)}
 
