@@ -71,10 +71,16 @@ def test_no_recipe_costs_more_than_it_says(root) -> None:
     ("words", "message"),
     [
         (["image.canvas=1.5"], "image.canvas=1.5: copies have to be crops"),
-        (["match={}"], "match.search: give the folder"),
         (["augment.crop.smallest=0.5", "augment.crop.largest=0.4"], "augment.crop.smallest=0.5: is above"),
     ],
 )
 def test_levers_that_do_not_go_together_are_told_when_settings_are_read(words, message) -> None:
     with pytest.raises(VitvisError, match=message.replace(".", r"\.")):
         merge(FitSettings, words)
+
+
+def test_matched_asks_for_its_search_before_anything_is_made(tmp_path, capsys) -> None:
+    from vitvis.cli import main
+
+    assert main(["fit", "recipe=matched", f"out={tmp_path / 'run'}"]) == 2
+    assert "match.search: give the folder" in capsys.readouterr().err and not (tmp_path / "run").exists()
