@@ -3,6 +3,8 @@ from . import concepts as concepts
 from . import evaluate as evaluate
 from . import findings as findings
 from . import fit as fit
+from . import judge as judge
+from . import runs as runs
 from . import search as search
 from . import sites as sites
 from . import sweep as sweep

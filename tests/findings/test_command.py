@@ -100,6 +100,12 @@ def test_quick_lies_below_what_is_typed() -> None:
         (["only=[kind]"], "did you mean 'kinds'"),
         (["notes=nowhere.yaml"], "nowhere.yaml"),
         (["modle=x"], "'model'"),
+        (["model=vit_bose_patch16_224"], "'vit_base_patch16_224'"),
+        (["cnn=resnet5O"], "'resnet50'"),
+        (["clip=open_clip:tiny-for-findingz"], "no model 'tiny-for-findingz' in open_clip"),
+        (["boxes=foo:/x"], "boxes=foo:/x"),
+        (["paper.image=3"], "no image parameterisation is called '3'"),
+        (["fit.augment.kornia.RandomGrayscale.p=2"], "a chance is 0 to 1"),
         (["only=[depth]", "data=parquet:nowhere.parquet"], "nowhere.parquet"),
         (["only=[kinds]", "model=vitvis_resnet"], "kind mlp"),
     ],
@@ -108,6 +114,7 @@ def test_a_mistake_is_one_line(arguments: list[str], words: str, tmp_path: Path,
     assert main(["--quick", *arguments, f"out={tmp_path / 'out'}", "trainer.progress=none"]) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if line]
     assert len(error) == 1 and words in error[0], error
+    assert not (tmp_path / "out").exists()
 
 
 def test_photos_without_classes_are_refused(tmp_path: Path, capsys) -> None:

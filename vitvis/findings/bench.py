@@ -173,16 +173,25 @@ class Bench:
         """
         from vitvis.backbones.loading import check_name
         from vitvis.data.kinds import open_source
+        from vitvis.fit.recipe import check_parts
 
         if (self.out / "manifest.json").exists():
             raise VitvisError(f"out={self.out}: holds a run; choose another folder")
         for name in (self.settings.model, self.settings.cnn, self.settings.clip):
             check_name(name)
-        spec = self.settings.data
+        for group in (self.settings.fit, self.settings.paper):
+            check_parts(merge(FitSettings, group))
         if self.settings.boxes is not None:
-            open_source(self.settings.boxes)
-        if not spec:
-            return
+            try:
+                open_source(self.settings.boxes)
+            except VitvisError as error:
+                raise VitvisError(str(error).replace("data=", "boxes=", 1)) from None
+        if self.settings.data:
+            self._check_data(self.settings.data)
+        if "kinds" in self.settings.only:
+            _ = self.kinds  # says so where the transformer lacks one
+
+    def _check_data(self, spec: str) -> None:
         if not self.source.random_access:
             raise VitvisError(
                 f"data={spec}: is a stream; findings need any photo at any time: parquet:FILE, imagefolder:PATH"

@@ -1,0 +1,10 @@
+from .kinds import KINDS as KINDS
+from .kinds import open_source as open_source
+from .loader import Batch as Batch
+from .loader import ModelView as ModelView
+from .loader import Share as Share
+from .loader import make_loader as make_loader
+from .photo import Entry as Entry
+from .photo import Photo as Photo
+from .photo import UnusableImage as UnusableImage
+from .source import Source as Source
