@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import pytest
 import torch
 from pytorch_lightning import Callback
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vitvis.backbones import parse_units
+from vitvis.fit import ActivationMaximization, plan_chunks
+from vitvis.fit.datamodule import Step
+from vitvis.fit.timing import bare_steps
+
 from .test_contract import RECIPES
 
-WAITING = ("_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "unique")
+WAITING = ("_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "unique", "_linalg_check_errors")
 
 
 class Watch(TorchDispatchMode):
@@ -60,4 +68,42 @@ def test_the_watch_sees_what_it_is_for() -> None:
     with Watch() as watch:
         torch.ones(3).sum().item()
         torch.ones(3).nonzero()
-    assert watch.seen == ["_local_scalar_dense", "nonzero"]
+        torch.linalg.inv(torch.eye(2))
+    assert watch.seen == ["_local_scalar_dense", "nonzero", "_linalg_check_errors"]
+
+
+def move(part: Any, device: str) -> None:
+    """Move the tensors that an object holds."""
+    for name, value in vars(part).items():
+        if isinstance(value, torch.Tensor):
+            setattr(part, name, value.to(device))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_step_runs_on_a_device_that_gives_no_number_back(backbone, name) -> None:
+    """The `meta` device knows shapes alone: a copy to the host, or a tensor left on the CPU, is an error there.
+
+    The chunk is begun on the CPU, where what it begins with is measured.
+    """
+    recipe = RECIPES[name] | {"steps": 4}
+    recipe |= {"augment": {key: value for key, value in recipe.get("augment", {}).items() if key != "kornia"}}
+    module = ActivationMaximization(copy.deepcopy(backbone), recipe)
+    (chunk,) = plan_chunks(parse_units("blocks.1.mlp:0-3", backbone.sites), [0, 1], backbone.sites, 8)
+    steps = bare_steps(module, chunk)
+    next(steps)  # looks for the short way
+    module.to("meta")
+    module.image.grad = None
+    adam = module.configure_optimizers()
+    for part in [module.objective, *vars(module.levers).values(), *module._shortcuts.values()]:
+        if hasattr(part, "__dict__"):
+            move(part, "meta")
+    module._failed = module._failed.to("meta")
+    for step in (1, 2):
+        outputs = module.training_step(Step(chunk, step, False), step)
+        outputs["loss"].backward()
+        module.on_before_optimizer_step(adam)
+        module.set_rate(adam)
+        adam.step()
+        module.step_done()
+    assert module.image.grad.device.type == outputs["curves"]["activation"].device.type == "meta"
+    assert module.images().shape == (8, 3, 32, 32)

@@ -88,7 +88,7 @@ def test_a_user_adds_one_in_five_lines(fit) -> None:
         assert float(images[("blocks.0.mlp:0", 0)].mean()) < 0.4
         assert "loss/darkness" in module.trainer.callback_metrics
     finally:
-        REGULARIZERS._entries.pop("darkness")
+        REGULARIZERS.remove("darkness")
 
 
 def test_zero_weights_cost_nothing_and_strangers_are_named() -> None:

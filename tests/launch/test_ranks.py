@@ -40,6 +40,8 @@ def test_two_processes_make_what_one_makes(tmp_path):
     for record in one:
         assert by_address[record["address"]]["activation"] == pytest.approx(record["activation"], abs=1e-5)
         assert (pixels(tmp_path / "one" / record["image"]) == pixels(tmp_path / "two" / record["image"])).all()
+    curves = [(tmp_path / name / "metrics.csv").read_text().splitlines() for name in ("one", "two")]
+    assert [line.split(",")[:3] for line in curves[0]] == [line.split(",")[:3] for line in curves[1]]
     assert pixels(tmp_path / "one/sheet.png").shape == pixels(tmp_path / "two/sheet.png").shape
 
 

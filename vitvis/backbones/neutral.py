@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
-__all__ = ["neutral", "own_randomness"]
+__all__ = ["neutral", "own_randomness", "without_autocast"]
+
+
+def without_autocast(kind: str) -> AbstractContextManager[Any]:
+    """Switch autocast off on a kind of device, where there is any: the `meta` device has none."""
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 @contextmanager

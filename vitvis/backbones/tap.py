@@ -14,6 +14,7 @@ from torch.nn import functional
 from .backbone import Backbone
 from .gradients import keep_gradient_layout
 from .layouts import canonical
+from .neutral import without_autocast
 from .probe import first_tensor
 from .site import Site
 
@@ -122,7 +123,7 @@ class Tap:
             tensor = tensor.clone()
         tensor = keep_gradient_layout(tensor)
         if self._visit is not None:
-            with _without_autocast(tensor.device.type):
+            with without_autocast(tensor.device.type):
                 self._raw[site.name] = self._visit(site, canonical(tensor, site, self._batch))
         else:
             self._raw[site.name] = tensor
@@ -135,7 +136,7 @@ class Tap:
             return nullcontext()
         kind = images.device.type
         if dtype in (torch.float32, torch.float64):
-            return _without_autocast(kind)
+            return without_autocast(kind)
         return torch.autocast(kind, dtype)
 
     @overload
@@ -184,12 +185,7 @@ class Tap:
         try:
             if visit is not None:
                 return {site.name: self._raw[site.name] for site in self.sites}
-            with _without_autocast(images.device.type):
+            with without_autocast(images.device.type):
                 return {site.name: canonical(self._raw[site.name], site, self._batch) for site in self.sites}
         finally:
             self._raw.clear()  # the caller decides how long the graph lives
-
-
-def _without_autocast(kind: str) -> AbstractContextManager[Any]:
-    """Switch autocast off where there is any; the `meta` device has none."""
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

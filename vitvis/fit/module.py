@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vitvis.backbones import Site, Tap
 from vitvis.backbones.backbone import Backbone
+from vitvis.backbones.neutral import without_autocast
 from vitvis.fit.settings import FitSettings
 
 from .attention import fitting_attention, fused_attentions
@@ -133,7 +134,7 @@ class ActivationMaximization(LightningModule):
     @torch.no_grad()
     def images(self) -> Tensor:
         """Return the images as they are now, `[U, 3, H, W]` in [0, 1], float32."""
-        with torch.autocast(self.device.type, enabled=False):
+        with without_autocast(self.device.type):
             progress = self.step / self.settings.steps
             images = self.parameterization.render(self.image.detach(), progress)
             return shrink(images, self.backbone.image_size).clamp(0, 1)
@@ -227,7 +228,7 @@ class ActivationMaximization(LightningModule):
         if self.settings.trainer.compile:
             torch.compiler.cudagraph_mark_step_begin()  # the graphs' memory of the step before is free again
         objective, progress = self.objective, step / self.settings.steps
-        with torch.autocast(self.device.type, enabled=False):
+        with without_autocast(self.device.type):
             images = self.parameterization.render(self.image, progress)
             self.levers.watch(images)
             draws = self.augmentations.draw(batch.chunk.seeds, step, progress, self.backbone.image_size)
@@ -239,7 +240,7 @@ class ActivationMaximization(LightningModule):
         with fitting_attention(self._fused), as_products(self._patches), Tap(self.backbone, sites) as tap:
             tapped = tap(copies)
             found = tapped[read.name]
-        with torch.autocast(self.device.type, enabled=False):
+        with without_autocast(self.device.type):
             if shortcut is None:
                 values = objective.values(found, progress)
             else:
@@ -260,7 +261,7 @@ class ActivationMaximization(LightningModule):
         if site.name not in self._shortcuts:
             objective, found = self.objective, None
             if objective.linear:
-                with torch.autocast(self.device.type, enabled=False):  # in bf16 the two ways never agree
+                with without_autocast(self.device.type):  # in bf16 the two ways never agree
                     found = find_shortcut(
                         self.backbone,
                         site,
