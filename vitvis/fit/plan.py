@@ -154,7 +154,8 @@ def make_plan(settings: FitSettings) -> Plan:
     recipe = recipe_of(settings)
     backbone, told = _load(settings)
     units = resolve_units(settings.units, backbone, seed=settings.seeds[0])
-    identity = _identity(backbone, recipe, arguments["precision"])
+    # By the word that was asked for: `auto` is the same folder on a GPU and on a CPU, and keeps the folder's precision.
+    identity = _identity(backbone, recipe, settings.trainer.precision)
     path = Path(settings.out or f"out/{_slug(settings.model)}-{digest(identity, 8)}")
     before = read_manifest(path) if (path / "manifest.json").is_file() else {}
     if settings.trainer.precision == "auto":  # a folder keeps the precision that it was begun with
