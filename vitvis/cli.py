@@ -12,8 +12,21 @@ from vitvis.errors import EXIT_ERROR, nearest
 __all__ = ["COMMANDS", "find_command", "main"]
 
 #: The commands, each a module that holds its `COMMAND`.
-COMMANDS = ("fit", "sites", "search", "evaluate", "judge", "concepts", "findings", "sweep", "atlas", "runs",
-            "bundled.train", "bundled.evaluate", "bundled.export")  # fmt: skip
+COMMANDS = (
+    "fit",
+    "sites",
+    "search",
+    "evaluate",
+    "judge",
+    "concepts",
+    "findings",
+    "sweep",
+    "atlas",
+    "runs",
+    "bundled.train",
+    "bundled.evaluate",
+    "bundled.export",
+)
 
 
 def find_command(name: str) -> Command:

@@ -83,10 +83,15 @@ def _charts(table: _Table) -> list[dict[str, Any]]:
         ("Activation", "median over units, clean image", lambda row: _ok(row, row.get("activation")), None, ""),
         ("Selectivity", "mean; 1: no other unit of the site fires more", record_selectivity, (0, 1), ""),
         ("Judge", "mean verdict of another model: 0 by chance, 1 at best", lambda row: row.get("judge"), None, ""),
-        ("High frequencies", "mean share of energy above half of Nyquist",
-         lambda row: _ok(row, row.get("hf_share")), (0, 1), "%"),
+        (
+            "High frequencies",
+            "mean share of energy above half of Nyquist",
+            lambda row: _ok(row, row.get("hf_share")),
+            (0, 1),
+            "%",
+        ),
         ("Dead or failed", "share of units", lambda row: float(row.get("status") != "ok"), (0, 1), "%"),
-    ]  # fmt: skip
+    ]
     found = []
     for title, note, read, limits, unit in wanted:
         average = median if title == "Activation" else fmean

@@ -14,8 +14,7 @@ from vitvis.atlas.sprites import Sheets
 
 __all__ = ["site_table"]
 
-_NUMBERS = ("activation", "activation_start", "activation_peak", "rank", "hf_share", "tv", "steps", "seconds",
-            *JUDGED)  # fmt: skip
+_NUMBERS = ("activation", "activation_start", "activation_peak", "rank", "hf_share", "tv", "steps", "seconds", *JUDGED)
 
 
 def site_table(site: Site, sheets: Sheets, veil: Callable[[Any], Any]) -> dict[str, Any]:

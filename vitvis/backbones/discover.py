@@ -222,10 +222,18 @@ class _Finder(SiteBuilder):
                 axis = channel_axis(self.modules[target]) if part.child else 3
                 kv_heads = getattr(module, "num_kv_heads", None) if letter in "kv" else None
                 self.add(
-                    join(base, letter), letter, target, part.width, owner, axis=axis or 3,
-                    when="input" if part.linear else "output", channels=part.channels, linear=part.linear,
-                    heads=kv_heads if isinstance(kv_heads, int) else heads, windows=target if cut else None,
-                )  # fmt: skip
+                    join(base, letter),
+                    letter,
+                    target,
+                    part.width,
+                    owner,
+                    axis=axis or 3,
+                    when="input" if part.linear else "output",
+                    channels=part.channels,
+                    linear=part.linear,
+                    heads=kv_heads if isinstance(kv_heads, int) else heads,
+                    windows=target if cut else None,
+                )
             self._add_branch(base, owner, path, heads, windowed)
 
     def _add_branch(self, base: str, owner: str, path: str, heads: int | None, windowed: bool) -> None:
@@ -245,9 +253,21 @@ class _Finder(SiteBuilder):
                 if outer is not None:
                     layout = "NLC" if len(record.output) == 3 else "NHWC"
                     self.keep(
-                        Site(join(base, "attn"), "attn", path, record.output[-1], layout, outer[1], outer[2], -1, heads,
-                             TapPoint(order=order, clone=record.output_mutated)), record.finished, owner,
-                    )  # fmt: skip
+                        Site(
+                            join(base, "attn"),
+                            "attn",
+                            path,
+                            record.output[-1],
+                            layout,
+                            outer[1],
+                            outer[2],
+                            -1,
+                            heads,
+                            TapPoint(order=order, clone=record.output_mutated),
+                        ),
+                        record.finished,
+                        owner,
+                    )
         self._add_heads(base, owner, path, heads, cut)
 
     def _add_follower(self, base: str, owner: str, record: Call, axis: int | None, heads: int | None) -> bool:

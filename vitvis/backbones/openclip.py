@@ -63,10 +63,12 @@ def timm_tower(visual: nn.Module) -> nn.Module | None:
         or source.attn_pool is not None
         or source.pool_type != "tok"
         or source.proj is None
-        or any(type(block) is not ResidualAttentionBlock or not isinstance(block.attn, nn.MultiheadAttention)
-               for block in blocks)
+        or any(
+            type(block) is not ResidualAttentionBlock or not isinstance(block.attn, nn.MultiheadAttention)
+            for block in blocks
+        )
         or not isinstance(source.ln_post, LayerNorm)
-    ):  # fmt: skip
+    ):
         return None
     first: Any = blocks[0]
     quick = type(first.mlp.gelu).__name__ == "QuickGELU"

@@ -71,8 +71,13 @@ def embed_terms(terms: Sequence[Term], backbone: Backbone, address: str) -> Tens
             "model=open_clip:ViT-B-16 (image:FILE works with any model that has a head)"
         )
     words = iter(backbone.language.encode_text(texts) if texts and backbone.language is not None else ())
-    total = sum((term.weight * (next(words) if term.kind == "text" else _embed_picture(term.value, backbone, address))
-                 for term in terms), start=torch.zeros(()))  # fmt: skip
+    total = sum(
+        (
+            term.weight * (next(words) if term.kind == "text" else _embed_picture(term.value, backbone, address))
+            for term in terms
+        ),
+        start=torch.zeros(()),
+    )
     if not 1e-6 <= float(total.norm()) < float("inf"):
         raise VitvisError(f"units '{address}': the weighted parts cancel out, or a weight is too large")
     return functional.normalize(total, dim=0)

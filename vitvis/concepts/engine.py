@@ -146,15 +146,22 @@ def _one(
         best = zip(ranking.words[place].tolist(), ranking.similarity[place].tolist(), strict=True)
         known = any(bool(kind_of[place].any()) for kind_of in vectors)
         chosen = [(words[word], round(value, 4)) for word, value in best] if known else []
-        numbers = [None] * 3 if scores is None else [
-            _number(values[place]) for values in (scores.score, scores.language, scores.look)
-        ]  # fmt: skip
-        rows.append({
-            **{key: unit[key] for key in ("backbone", "weights_id", "address", "site", "kind", "depth", "unit")},
-            "score": numbers[0], "language": numbers[1], "look": numbers[2],
-            "photos": int((exemplars[place] >= 0).sum()),
-            "words": [word for word, _ in chosen], "similarities": [value for _, value in chosen],
-        })  # fmt: skip
+        numbers = (
+            [None] * 3
+            if scores is None
+            else [_number(values[place]) for values in (scores.score, scores.language, scores.look)]
+        )
+        rows.append(
+            {
+                **{key: unit[key] for key in ("backbone", "weights_id", "address", "site", "kind", "depth", "unit")},
+                "score": numbers[0],
+                "language": numbers[1],
+                "look": numbers[2],
+                "photos": int((exemplars[place] >= 0).sum()),
+                "words": [word for word, _ in chosen],
+                "similarities": [value for _, value in chosen],
+            }
+        )
     own = str(units[0]["weights_id"]) == language.weights_id
     done = Concepts(path, str(units[0]["backbone"]), rows, _table(rows), own)
     _write(done, language, look, settings)

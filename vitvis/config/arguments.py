@@ -78,8 +78,9 @@ def sort_arguments(
         elif word.startswith("--") and not equals:
             found.overrides.append(_flag(word, left, types, options))
         elif word.startswith("{") and (mapping := _json_object(word)) is not None:
-            found.overrides += [f"{key}={item if isinstance(item, str) else json.dumps(item)}"
-                                for key, item in mapping.items()]  # fmt: skip
+            found.overrides += [
+                f"{key}={item if isinstance(item, str) else json.dumps(item)}" for key, item in mapping.items()
+            ]
         elif takes_words and not word.startswith("-"):
             found.words.append(word)
         elif word.endswith(".json") and not equals:

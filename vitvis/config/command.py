@@ -142,6 +142,9 @@ class Command(Generic[S]):
             if one and len(found.words) > 1:
                 raise VitvisError(f"one {taker} at a time, not {len(found.words)}: {' '.join(found.words)}")
             plain[taker] = found.words[0] if one else found.words
-        layers = [option.layer(found.options[name]) for name, option in options.items()
-                  if name in found.options and option.layer is not None]  # fmt: skip
+        layers = [
+            option.layer(found.options[name])
+            for name, option in options.items()
+            if name in found.options and option.layer is not None
+        ]
         return merge(self.settings, *layers, *map(Path, found.files), found.overrides, plain), found.options

@@ -30,8 +30,15 @@ KINDS: dict[str, tuple[str, str]] = {
 _EVERY = ", ".join(f"{kind}:{what}" for kind, (_, what) in KINDS.items())
 
 
-def open_source(data: str | None, *, split: str | None = None, classes: str | None = None,
-                label_file: str | None = None, regions: str = "auto", limit: int | None = None) -> Source:  # fmt: skip
+def open_source(
+    data: str | None,
+    *,
+    split: str | None = None,
+    classes: str | None = None,
+    label_file: str | None = None,
+    regions: str = "auto",
+    limit: int | None = None,
+) -> Source:
     """Open data by what the user wrote.
 
     Args:
@@ -49,8 +56,14 @@ def open_source(data: str | None, *, split: str | None = None, classes: str | No
     if label_file is not None and kind != "imagenet":
         raise VitvisError(f"label_file={label_file}: only data=imagenet:PATH has one (this is {kind}:)")
     objects = open_objects(regions)
-    request = Request(kind, path, split, Path(classes).expanduser() if classes else None,
-                      Path(label_file).expanduser() if label_file else None, regions == "auto")  # fmt: skip
+    request = Request(
+        kind,
+        path,
+        split,
+        Path(classes).expanduser() if classes else None,
+        Path(label_file).expanduser() if label_file else None,
+        regions == "auto",
+    )
     module, _, name = KINDS[kind][0].partition(":")
     source: Source = getattr(importlib.import_module(f"vitvis.data.layouts.{module}"), name)(request)
     if request.classes is not None:

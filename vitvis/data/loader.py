@@ -169,8 +169,11 @@ class Batch:
         try:
             return self._with(Tensor.share_memory_)
         except RuntimeError:
-            return Batch(self.number, failure="no room in the shared memory (/dev/shm) through which workers hand over"
-                         " images; give workers=0, or a smaller batch_size=, or make it larger")  # fmt: skip
+            return Batch(
+                self.number,
+                failure="no room in the shared memory (/dev/shm) through which workers hand over"
+                " images; give workers=0, or a smaller batch_size=, or make it larger",
+            )
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return replace(self, tensors={name: change(tensor) for name, tensor in self.tensors.items()})
@@ -197,8 +200,9 @@ def read_batch(number: int, photos: Iterable[tuple[Entry, Callable[[], Photo]]],
 class _Batches(Dataset[Batch]):
     """Batches of data that can be read at any index."""
 
-    def __init__(self, source: Source, view: View, size: int, indices: Sequence[int], numbers: Sequence[int],
-                 objects: bool) -> None:  # fmt: skip
+    def __init__(
+        self, source: Source, view: View, size: int, indices: Sequence[int], numbers: Sequence[int], objects: bool
+    ) -> None:
         self.source, self.view, self.size = source, view, size
         self.indices, self.numbers, self.objects = indices, numbers, objects
 
@@ -270,8 +274,14 @@ def make_loader(
         dataset = _Batches(source, view, batch_size, cast(Sequence[int], chosen), share.numbers(), objects)
     else:
         dataset, workers = _StreamBatches(source, view, batch_size, share), min(workers, 1)
-    return DataLoader(dataset, batch_size=None, num_workers=workers, collate_fn=_as_it_is, pin_memory=pin_memory,
-                      prefetch_factor=4 if workers else None)  # fmt: skip
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        pin_memory=pin_memory,
+        prefetch_factor=4 if workers else None,
+    )
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -39,8 +39,16 @@ def bar_chart(rows: Sequence[Row]) -> bytes:
             axis.errorbar(x, values, errors, fmt="none", ecolor=_INK, elinewidth=1, capsize=2.5, zorder=3)
             if len(groups) * len(models) <= 24:
                 for place, value, top in zip(x, values, bounds[1], strict=True):
-                    axis.annotate(f"{value:.1f}", (place, max(top, value)), (0, 2), textcoords="offset points",
-                                  ha="center", va="bottom", fontsize=8, color=_INK)  # fmt: skip
+                    axis.annotate(
+                        f"{value:.1f}",
+                        (place, max(top, value)),
+                        (0, 2),
+                        textcoords="offset points",
+                        ha="center",
+                        va="bottom",
+                        fontsize=8,
+                        color=_INK,
+                    )
         labels = [variant if fill is None else f"{variant}\n({fill})" for variant, fill in groups]
         axis.set_xticks(range(len(groups)), labels)
         axis.set_title(title, loc="left", fontweight="bold")
@@ -65,8 +73,14 @@ def lowpass_chart(rows: Sequence[Row], radii: Sequence[float]) -> bytes:
         full = next(row for row in rows if row["model"] == model and row["variant"] == "full")
         for axis, metric in zip(axes[0], ("top1", "normalized_top1"), strict=True):
             colour = COLOURS[number % len(COLOURS)]
-            axis.fill_between(x, [row[f"{metric}_low"] for row in mine], [row[f"{metric}_high"] for row in mine],
-                              color=colour, alpha=0.18, linewidth=0)  # fmt: skip
+            axis.fill_between(
+                x,
+                [row[f"{metric}_low"] for row in mine],
+                [row[f"{metric}_high"] for row in mine],
+                color=colour,
+                alpha=0.18,
+                linewidth=0,
+            )
             axis.plot(x, [row[metric] for row in mine], "o-", color=colour, markersize=4, label=model, linewidth=2)
         axes[0][0].axhline(full["top1"], color=COLOURS[number % len(COLOURS)], linestyle=":", linewidth=1.2)
     for axis, title in zip(axes[0], ("Top-1 (%), dotted: unfiltered", "Top-1, share of unfiltered (%)"), strict=True):
@@ -94,8 +108,14 @@ def tokens_chart(probes: dict[str, Any]) -> bytes:
         if isolated:
             rows = [{"until": 0, **item["natural"]}, *isolated]
             x = [row["until"] for row in rows]
-            curve.fill_between(x, [row["top1_low"] for row in rows], [row["top1_high"] for row in rows],
-                               color=COLOURS[0], alpha=0.18, linewidth=0)  # fmt: skip
+            curve.fill_between(
+                x,
+                [row["top1_low"] for row in rows],
+                [row["top1_high"] for row in rows],
+                color=COLOURS[0],
+                alpha=0.18,
+                linewidth=0,
+            )
             curve.plot(x, [row["top1"] for row in rows], "o-", color=COLOURS[0], label="CLS, isolated until block l")
             curve.set_xticks(x)
         curve.set_xlabel("l (0: the model as it is)")

@@ -56,8 +56,16 @@ class EvaluationPass(PhotoPass):
         positions: Likewise scores of single positions.
     """
 
-    def __init__(self, contenders: Sequence[Contender], probe: Probe, source: Source, plan: VariantPlan, out: Path,
-                 belongs: str, **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        contenders: Sequence[Contender],
+        probe: Probe,
+        source: Source,
+        plan: VariantPlan,
+        out: Path,
+        belongs: str,
+        **options: Any,
+    ) -> None:
         transforms = {transform_key(contender.backbone): contender.backbone.transform() for contender in contenders}
         super().__init__(source, VariantView(plan, transforms), out, belongs, objects=source.has_objects, **options)
         self.contenders, self.probe = list(contenders), probe

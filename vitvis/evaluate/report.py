@@ -113,8 +113,10 @@ def _about(results: dict[str, Any]) -> list[str]:
     lines += [f"- {name}: {count}" for name, count in about["counts"].items() if count]
     if about.get("mean_colour"):
         lines.append("- mean colour: " + ", ".join(f"{value:.3f}" for value in about["mean_colour"]))
-    lines += [f"- {item['name']}: weights `{item['weights_id']}`, {item['rows']}x{item['columns']} px" for item in
-              about["models"]]  # fmt: skip
+    lines += [
+        f"- {item['name']}: weights `{item['weights_id']}`, {item['rows']}x{item['columns']} px"
+        for item in about["models"]
+    ]
     return lines
 
 

@@ -45,17 +45,27 @@ def measure_background(bench: Bench) -> Finding:
     finding = _begin(bench, "background", results)
     metrics = ("top1", "top5", "normalized_top1", "normalized_top5")
     head = ["top-1", "top-5", "norm. top-1", "norm. top-5"]
-    finding.tables.append(Table("Accuracy (%); normalised: 100 x masked / whole", ["model", "shown", *head], [
-        [row["model"], _named(row), *(cell(row, metric) for metric in metrics)] for row in results["rows"]
-    ]))  # fmt: skip
-    finding.tables.append(Table("Transformer less CNN (points, the same photos drawn for both)", ["shown", *head], [
-        [_named(row), *(cell(row, metric, signed=True) for metric in metrics)] for row in results["differences"]
-    ]))  # fmt: skip
+    finding.tables.append(
+        Table(
+            "Accuracy (%); normalised: 100 x masked / whole",
+            ["model", "shown", *head],
+            [[row["model"], _named(row), *(cell(row, metric) for metric in metrics)] for row in results["rows"]],
+        )
+    )
+    finding.tables.append(
+        Table(
+            "Transformer less CNN (points, the same photos drawn for both)",
+            ["shown", *head],
+            [[_named(row), *(cell(row, metric, signed=True) for metric in metrics)] for row in results["differences"]],
+        )
+    )
     masked = [row for row in results["differences"] if row["variant"] != "full"]
     for row in masked:
         side = {1: "the transformer keeps more", -1: "the CNN keeps more", 0: "no difference that could be told"}
-        finding.found.append(f"{_named(row)}: {side[_sign(row, 'normalized_top5')]} "
-                             f"({cell(row, 'normalized_top5', signed=True)} points of normalised top-5).")  # fmt: skip
+        finding.found.append(
+            f"{_named(row)}: {side[_sign(row, 'normalized_top5')]} "
+            f"({cell(row, 'normalized_top5', signed=True)} points of normalised top-5)."
+        )
     finding.verdict = verdict_of(
         [_sign(row, "normalized_top5") for row in masked], "normalised top-5 of the two models, each masked variant"
     )
@@ -97,12 +107,23 @@ def measure_tokens(bench: Bench) -> Finding:
     natural, isolated = probe["natural"], probe["isolated"]
     shown = [("CLS, the model as it is", natural)]
     if isolated:
-        shown += [(f"CLS, kept apart until block {row['until']}", row) for row in isolated if row["until"] in (
-            isolated[len(isolated) // 2]["until"], isolated[-2 if len(isolated) > 1 else -1]["until"])]  # fmt: skip
-    shown += [("one patch token, mean over positions", probe["token_mean"]),
-              ("one patch token, best position (chosen on the same photos)", probe["token_best"])]  # fmt: skip
-    finding.tables.append(Table("Accuracy (%)", ["head applied to", "top-1", "top-5"],
-                                [[name, cell(row, "top1"), cell(row, "top5")] for name, row in shown]))  # fmt: skip
+        shown += [
+            (f"CLS, kept apart until block {row['until']}", row)
+            for row in isolated
+            if row["until"]
+            in (isolated[len(isolated) // 2]["until"], isolated[-2 if len(isolated) > 1 else -1]["until"])
+        ]
+    shown += [
+        ("one patch token, mean over positions", probe["token_mean"]),
+        ("one patch token, best position (chosen on the same photos)", probe["token_best"]),
+    ]
+    finding.tables.append(
+        Table(
+            "Accuracy (%)",
+            ["head applied to", "top-1", "top-5"],
+            [[name, cell(row, "top1"), cell(row, "top5")] for name, row in shown],
+        )
+    )
     shares = [_kept(probe["token_mean"], natural)] + ([_kept(isolated[-2], natural)] if len(isolated) > 1 else [])
     finding.verdict = f"a patch token alone keeps {shares[0]:.0f} % of the top-1 of CLS (the work: 90 %)" + "".join(
         f", CLS that sees the patches in the last block alone {share:.0f} % (93 %)" for share in shares[1:]

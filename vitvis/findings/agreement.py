@@ -55,8 +55,11 @@ def measure(bench: Bench) -> Finding:
     table.rows = [[name, *cells] for name, cells in rows.items()]
     finding.tables.append(table)
     finding.pictures.append(_strips(bench, folder))
-    panels = [Panel(title, "depth (0: first block, 1: last)", curves[name], 0.0 if name == "object" else None)
-              for name, title in PANELS.items() if curves[name]]  # fmt: skip
+    panels = [
+        Panel(title, "depth (0: first block, 1: last)", curves[name], 0.0 if name == "object" else None)
+        for name, title in PANELS.items()
+        if curves[name]
+    ]
     finding.pictures.append(write_chart(curve_chart(panels), folder / "chart.png"))
     finding.verdict = verdict_of(signs, "those of the table, on the transformer")
     return finding
@@ -97,18 +100,25 @@ def whole(
     """Return what is said about all units together: estimate, what chance would give, and how it is written."""
     run, draws = bench.search(role), bench.draws
     best = {record["address"]: run.record(record["address"])["strongest_activation"] for record in records}
-    ratios = [record["activation"] / best[record["address"]][0] for record in records
-              if best[record["address"]] and best[record["address"]][0] > 0]  # fmt: skip
+    ratios = [
+        record["activation"] / best[record["address"]][0]
+        for record in records
+        if best[record["address"]] and best[record["address"]][0] > 0
+    ]
     percent = {"digits": 1, "scale": 100.0}
     points = {"digits": 1, "signed": True}
     tests: dict[str, tuple[Estimate, float, dict[str, Any]]] = {
         "optimised image excites its unit more than the best photo (% of units; 50 % is as often as not)": (
-            mean([float(ratio > 1) for ratio in ratios], **draws), 0.5, percent,
+            mean([float(ratio > 1) for ratio in ratios], **draws),
+            0.5,
+            percent,
         ),
         "optimised image lies nearer to its unit's photos than to another's (% of the layer's units; chance 50 %)": (
-            mean(list(matches(bench, role, records).values()), **draws), 0.5, percent,
+            mean(list(matches(bench, role, records).values()), **draws),
+            0.5,
+            percent,
         ),
-    }  # fmt: skip
+    }
     for name, title in (
         ("object", "map on the object, less the object's area (points; chance 0)"),
         ("shuffled", "map on the object, less that on the object of the unit's next photo (points; chance 0)"),
@@ -121,8 +131,10 @@ def whole(
         last = max(spreads)
         before = [value for depth, found in spreads.items() if depth != last for value in found]
         tests["patches that carry a map: last block less all others (points)"] = (
-            difference(spreads[last], before, **draws), 0.0, points,
-        )  # fmt: skip
+            difference(spreads[last], before, **draws),
+            0.0,
+            points,
+        )
     return tests
 
 

@@ -117,8 +117,12 @@ class Bench:
 
         trainer = self.settings.trainer
         out = self.run_folder(folder)
-        where = {"accelerator": trainer.accelerator, "devices": 1, "threads": trainer.threads,
-                 "progress": trainer.progress}  # fmt: skip
+        where = {
+            "accelerator": trainer.accelerator,
+            "devices": 1,
+            "threads": trainer.threads,
+            "progress": trainer.progress,
+        }
         own = {**self._described(role), "units": list(units), "seeds": [self.settings.seed], "out": str(out)}
         fit = run_fit(merge(FitSettings, recipe_path(f"findings/{config}"), own, {"trainer": where}, extra))
         assert fit.plan is not None
@@ -147,11 +151,22 @@ class Bench:
         if role == "model":
             sites += [site for kind, found in self.kinds.items() if kind != "mlp" for site in found]
         units = [text for count in (settings.units, settings.more) for text in self.addresses(sites, count)]
-        own = {**self._described(role), "units": units, "data": settings.data, "limit": settings.limit,
-               "k": settings.k, "seed": settings.seed, "out": str(self.run_folder(f"search-{role}")),
-               "workers": settings.trainer.workers,
-               "trainer": {"accelerator": settings.trainer.accelerator, "devices": 1,
-                           "threads": settings.trainer.threads, "progress": settings.trainer.progress}}  # fmt: skip
+        own = {
+            **self._described(role),
+            "units": units,
+            "data": settings.data,
+            "limit": settings.limit,
+            "k": settings.k,
+            "seed": settings.seed,
+            "out": str(self.run_folder(f"search-{role}")),
+            "workers": settings.trainer.workers,
+            "trainer": {
+                "accelerator": settings.trainer.accelerator,
+                "devices": 1,
+                "threads": settings.trainer.threads,
+                "progress": settings.trainer.progress,
+            },
+        }
         config = "search" if role == "model" else "search-cnn"
         folder = search(merge(SearchSettings, recipe_path(f"findings/{config}"), own))
         assert folder is not None, "no shard was asked for"
@@ -207,12 +222,20 @@ class Bench:
 
         settings = self.settings
         own: dict[str, Any] = {
-            "models": [self._named(role)[0] for role in roles], "weights": [self._named(role)[1] for role in roles],
-            "image_size": settings.image_size, "data": settings.boxes or settings.data, "seed": settings.seed,
-            "bootstrap": settings.bootstrap, "out": str(self.run_folder(config)), "workers": settings.trainer.workers,
-            "trainer": {"accelerator": settings.trainer.accelerator, "devices": 1,
-                        "progress": settings.trainer.progress.replace("lines", "none")},
-        }  # fmt: skip
+            "models": [self._named(role)[0] for role in roles],
+            "weights": [self._named(role)[1] for role in roles],
+            "image_size": settings.image_size,
+            "data": settings.boxes or settings.data,
+            "seed": settings.seed,
+            "bootstrap": settings.bootstrap,
+            "out": str(self.run_folder(config)),
+            "workers": settings.trainer.workers,
+            "trainer": {
+                "accelerator": settings.trainer.accelerator,
+                "devices": 1,
+                "progress": settings.trainer.progress.replace("lines", "none"),
+            },
+        }
         if settings.limit is not None:
             own["limit"] = settings.limit
         merged = merge(EvaluateSettings, recipe_path(f"findings/{config}"), own, settings.evaluate)

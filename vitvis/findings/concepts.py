@@ -42,8 +42,18 @@ def _try(bench: Bench) -> Finding:
         if bench.settings.data:
             words = bench.folder("clip") / "words.txt"
             words.write_text("music\nillness\nmany\nfrom above\n", encoding="utf-8")
-            _concepts(bench, {"weights": "none", "limit": TRIAL["photos"], "units": [f"blocks.*.mlp:~{TRIAL['units']}"],
-                              "k": TRIAL["k"]}, [], TRIAL["k"], str(words))  # fmt: skip
+            _concepts(
+                bench,
+                {
+                    "weights": "none",
+                    "limit": TRIAL["photos"],
+                    "units": [f"blocks.*.mlp:~{TRIAL['units']}"],
+                    "k": TRIAL["k"],
+                },
+                [],
+                TRIAL["k"],
+                str(words),
+            )
     except VitvisError as error:
         finding.found.append(f"The commands could not be tried: {error}.")
         return finding
@@ -71,15 +81,29 @@ def _concepts(
     from vitvis.search.engine import search
 
     settings = bench.settings
-    base = {"data": settings.data, "limit": settings.clip_limit or settings.limit, "seed": settings.seed,
-            "workers": settings.trainer.workers}  # fmt: skip
+    base = {
+        "data": settings.data,
+        "limit": settings.clip_limit or settings.limit,
+        "seed": settings.seed,
+        "workers": settings.trainer.workers,
+    }
     path = search(merge(SearchSettings, recipe_path("findings/clip-search"), base, _common(bench, "search-clip", own)))
     weights = str(own["weights"])
-    return find_concepts(merge(ConceptsSettings, {
-        "run": [str(path), *others], "language": settings.clip, "language_weights": weights, "k": k,
-        "vocabulary": vocabulary,
-        "look": settings.cnn, "look_weights": settings.cnn_weights, "seed": settings.seed,
-    }))  # fmt: skip
+    return find_concepts(
+        merge(
+            ConceptsSettings,
+            {
+                "run": [str(path), *others],
+                "language": settings.clip,
+                "language_weights": weights,
+                "k": k,
+                "vocabulary": vocabulary,
+                "look": settings.cnn,
+                "look_weights": settings.cnn_weights,
+                "seed": settings.seed,
+            },
+        )
+    )
 
 
 def _common(bench: Bench, folder: str, own: dict[str, Any]) -> dict[str, Any]:

@@ -31,8 +31,11 @@ MEASURES = {
 def measure(bench: Bench) -> Finding:
     """Measure units of every block of both models, and compare the deepest third with the shallowest."""
     folder, finding = bench.folder("depth"), Finding("depth", MEASURED, "")
-    table = Table("Deepest third of the blocks less shallowest third",
-                  ["model", "measure", "shallowest third", "deepest third", "difference"], [])  # fmt: skip
+    table = Table(
+        "Deepest third of the blocks less shallowest third",
+        ["model", "measure", "shallowest third", "deepest third", "difference"],
+        [],
+    )
     curves: dict[str, list[Curve]] = {name: [] for name in MEASURES}
     sheets, signs, chance = [], [], 0.0
     for colour, role in enumerate(ROLES):
@@ -43,16 +46,23 @@ def measure(bench: Bench) -> Finding:
         for name, (heading, digits, scale, counts) in MEASURES.items():
             by_depth = columns[name]
             points = [mean(by_depth[depth], **bench.draws) for depth in sorted(by_depth)]
-            curves[name].append(Curve(backbone, [depth / max(1, blocks - 1) for depth in sorted(by_depth)],
-                                      [_scaled(point, scale) for point in points], colour))  # fmt: skip
+            curves[name].append(
+                Curve(
+                    backbone,
+                    [depth / max(1, blocks - 1) for depth in sorted(by_depth)],
+                    [_scaled(point, scale) for point in points],
+                    colour,
+                )
+            )
             shallow, deep = thirds(by_depth)
             gap = difference(deep, shallow, **bench.draws)
             signs += [sign_of(gap.low, gap.high)] if counts else []
             ends = [mean(values, **bench.draws).text(digits, scale=scale) for values in (shallow, deep)]
             table.rows.append([backbone, heading, *ends, gap.text(digits, signed=True, scale=scale)])
             finding.numbers[f"{role}/{name}"] = {
-                "by_depth": [vars(point) for point in points], "deep less shallow": vars(gap),
-            }  # fmt: skip
+                "by_depth": [vars(point) for point in points],
+                "deep less shallow": vars(gap),
+            }
         sheets.append(depth_sheet(records, title=f"{backbone}: first units of every block"))
     finding.numbers["chance of the same class"] = chance
     finding.found.append(
@@ -60,8 +70,10 @@ def measure(bench: Bench) -> Finding:
     )
     finding.tables.append(table)
     finding.pictures.append(write_picture(stacked(sheets), folder / "sheet.jpg"))
-    panels = [Panel(heading, "depth (0: first block, 1: last)", curves[name], 100 * chance if name == "same" else None)
-              for name, (heading, *_) in MEASURES.items()]  # fmt: skip
+    panels = [
+        Panel(heading, "depth (0: first block, 1: last)", curves[name], 100 * chance if name == "same" else None)
+        for name, (heading, *_) in MEASURES.items()
+    ]
     finding.pictures.append(write_chart(curve_chart(panels), folder / "chart.png"))
     finding.verdict = verdict_of(signs, "four measures, deepest and shallowest third, two models")
     return finding
@@ -92,8 +104,10 @@ def thirds(by_depth: dict[int, list[float]]) -> tuple[list[float], list[float]]:
     """Return the measurements of the shallowest and of the deepest third of the blocks (of one block at least)."""
     depths = sorted(by_depth)
     count = max(1, len(depths) // 3)
-    return ([value for depth in depths[:count] for value in by_depth[depth]],
-            [value for depth in depths[-count:] for value in by_depth[depth]])  # fmt: skip
+    return (
+        [value for depth in depths[:count] for value in by_depth[depth]],
+        [value for depth in depths[-count:] for value in by_depth[depth]],
+    )
 
 
 def _scaled(point: Estimate, scale: float) -> Estimate:

@@ -27,9 +27,14 @@ def measure(bench: Bench) -> Finding:
     sites = [site for found in bench.kinds.values() for site in found]
     runs = {
         "default": bench.fit("kinds", "model", bench.addresses(sites, settings.units), "fit-model", settings.fit),
-        "paper": bench.fit("kinds-paper", "model", bench.addresses(sites, max(1, settings.units // 2)),
-                           "fit-model-paper", settings.paper),
-    }  # fmt: skip
+        "paper": bench.fit(
+            "kinds-paper",
+            "model",
+            bench.addresses(sites, max(1, settings.units // 2)),
+            "fit-model-paper",
+            settings.paper,
+        ),
+    }
     finding, signs = Finding("kinds", MEASURED, ""), []
     for recipe, records in runs.items():
         columns = measured(bench, records)
@@ -53,8 +58,11 @@ def measure(bench: Bench) -> Finding:
             table.rows.append([NAMES[kind], f"{estimates['hf'].n} of {made}", cells[0], gap, *cells[1:]])
             finding.numbers[f"{recipe}/{kind}"] = {name: vars(estimate) for name, estimate in estimates.items()}
         finding.tables.append(table)
-        sheet = kinds_sheet(records, {kind: NAMES[kind] for kind in KINDS},
-                            title=f"{bench.backbone('model').name}: kinds by depth, {RECIPES[recipe]}")  # fmt: skip
+        sheet = kinds_sheet(
+            records,
+            {kind: NAMES[kind] for kind in KINDS},
+            title=f"{bench.backbone('model').name}: kinds by depth, {RECIPES[recipe]}",
+        )
         finding.pictures.append(write_picture(sheet, folder / f"{recipe}.jpg"))
     finding.pictures.append(write_chart(_chart(runs, bench), folder / "chart.png"))
     if settings.data:
@@ -104,8 +112,17 @@ def _chart(runs: dict[str, list[Record]], bench: Bench) -> bytes:
         records, curves = [record for record in made if record["status"] == "ok"], []
         for kind in KINDS:
             depths = sorted({record["depth"] for record in records})
-            points = [mean([100 * record["hf_share"] for record in records if (record["kind"], record["depth"])
-                            == (kind, depth)], **bench.draws) for depth in depths]  # fmt: skip
+            points = [
+                mean(
+                    [
+                        100 * record["hf_share"]
+                        for record in records
+                        if (record["kind"], record["depth"]) == (kind, depth)
+                    ],
+                    **bench.draws,
+                )
+                for depth in depths
+            ]
             curves.append(Curve(NAMES[kind], [float(depth) for depth in depths], points))
         panels.append(Panel(f"High frequencies (%), {RECIPES[recipe]}", "block", curves))
     return curve_chart(panels)

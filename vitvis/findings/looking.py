@@ -132,5 +132,6 @@ def on_grid(mask: Tensor, grid: tuple[int, int]) -> np.ndarray:
 
 def _finite_means(table: np.ndarray) -> list[float]:
     """Return the mean of what is finite in each column, NaN where nothing is."""
-    return [float(column[np.isfinite(column)].mean()) if np.isfinite(column).any() else float("nan")
-            for column in table.T]  # fmt: skip
+    return [
+        float(column[np.isfinite(column)].mean()) if np.isfinite(column).any() else float("nan") for column in table.T
+    ]

@@ -22,8 +22,11 @@ def matches(bench: Bench, role: str, records: Sequence[dict[str, Any]]) -> dict[
     """
     judge, run = bench.backbone("cnn" if role == "model" else "model"), bench.search(role)
     alive = [record for record in records if record["file"]]
-    photos = {found["address"]: found["strongest_index"][: bench.settings.photos]
-              for site in dict.fromkeys(record["site"] for record in alive) for found in run.sites[site]}  # fmt: skip
+    photos = {
+        found["address"]: found["strongest_index"][: bench.settings.photos]
+        for site in dict.fromkeys(record["site"] for record in alive)
+        for found in run.sites[site]
+    }
     numbers = sorted({index for indices in photos.values() for index in indices})
     cache = bench.out / "runs" / f"cache-{role}"
     images = centre(embed_pictures(judge, {record["address"]: record["file"] for record in alive}, cache, look=True))

@@ -57,8 +57,9 @@ def depth_sheet(records: Sequence[Record], *, title: str, rows: int = 4, tile: i
         for row, record in enumerate(here[:rows]):
             cells[row, column] = Cell(record["file"], str(record["unit"]), record["status"])
     rows = min(rows, max((row + 1 for row, _ in cells), default=0))
-    return comparison_sheet([Heading((f"block {depth}",)) for depth in depths], [Heading(("",))] * rows, cells,
-                            title=title, tile=tile)  # fmt: skip
+    return comparison_sheet(
+        [Heading((f"block {depth}",)) for depth in depths], [Heading(("",))] * rows, cells, title=title, tile=tile
+    )
 
 
 def stacked(pictures: Sequence[Image.Image]) -> Image.Image:

@@ -134,11 +134,20 @@ def describe(
             status, message = "dead", f"the strongest tenth of the tokens stays below {ASLEEP}"
         elif site.kind != "mlp" and before[i] is not None and mean <= before[i]:
             status, message = "dead", "the activation did not rise above that of the starting image"
-        rows.append({
-            "status": status, "message": message, "activation_start": _finite(before[i]), "activation": _finite(mean),
-            "activation_peak": _finite(peaks[i]), "activation_pre": _finite(pres[i]), "rank": int(ranks[i]),
-            "site_width": site.width, "hf_share": _finite(shares[i]), "tv": _finite(tvs[i]),
-        })  # fmt: skip
+        rows.append(
+            {
+                "status": status,
+                "message": message,
+                "activation_start": _finite(before[i]),
+                "activation": _finite(mean),
+                "activation_peak": _finite(peaks[i]),
+                "activation_pre": _finite(pres[i]),
+                "rank": int(ranks[i]),
+                "site_width": site.width,
+                "hf_share": _finite(shares[i]),
+                "tv": _finite(tvs[i]),
+            }
+        )
     return rows
 
 

@@ -77,8 +77,11 @@ def answers_table(paths: Sequence[str | Path]) -> str:
         lines.append("right photo chosen (50 % by chance)")
         runs = dict.fromkeys(run for run, _ in found["photo"])
         for run in runs:
-            cells = [f"{level} {_text(found['photo'][run, level])}" for level in ("all", "easy", "hard")
-                     if (run, level) in found["photo"]]  # fmt: skip
+            cells = [
+                f"{level} {_text(found['photo'][run, level])}"
+                for level in ("all", "easy", "hard")
+                if (run, level) in found["photo"]
+            ]
             lines.append(f"  {run}: " + ", ".join(cells))
     for (first, second), share in found["pair"].items():
         lines.append(f"{first} preferred to {second}: {_text(share)}")

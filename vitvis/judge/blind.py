@@ -112,11 +112,20 @@ def _photo_questions(case: Case, draw: np.random.Generator) -> list[Question]:
             if best and pool:
                 pair = (best[draw.integers(len(best))], pool[draw.integers(len(pool))])
                 left = bool(draw.integers(2))
-                found.append(Question(
-                    "photo", (case.path / record["image"],), pair[0 if left else 1], pair[1 if left else 0],
-                    {"unit": record["address"], "run": str(case.path), "level": level,
-                     "right": "left" if left else "right"},
-                ))  # fmt: skip
+                found.append(
+                    Question(
+                        "photo",
+                        (case.path / record["image"],),
+                        pair[0 if left else 1],
+                        pair[1 if left else 0],
+                        {
+                            "unit": record["address"],
+                            "run": str(case.path),
+                            "level": level,
+                            "right": "left" if left else "right",
+                        },
+                    )
+                )
     return found
 
 
@@ -133,10 +142,15 @@ def _pair_questions(cases: Sequence[Case], draw: np.random.Generator) -> list[Qu
                     continue
                 sides = [(cases[place], pictures[place][address]) for place in draw.permutation([first, second])]
                 context = _context(cases[first].search, address)
-                found.append(Question(
-                    "pair" if context else "bare", context, sides[0][1], sides[1][1],
-                    {"unit": address, "left": str(sides[0][0].path), "right": str(sides[1][0].path)},
-                ))  # fmt: skip
+                found.append(
+                    Question(
+                        "pair" if context else "bare",
+                        context,
+                        sides[0][1],
+                        sides[1][1],
+                        {"unit": address, "left": str(sides[0][0].path), "right": str(sides[1][0].path)},
+                    )
+                )
     return found
 
 

@@ -93,8 +93,15 @@ def open_case(folder: str | Path, searches: Sequence[SearchRun]) -> Case:
     if not records:
         raise VitvisError(f"run={path}: holds no pictures yet; run its command again to finish it")
     order = {site["name"]: place for place, site in enumerate(manifest["backbone"].get("sites") or [])}
-    records.sort(key=lambda row: (order.get(row["site"], len(order)), row["site"], row["unit"], row["address"],
-                                  row.get("seed") or 0))  # fmt: skip
+    records.sort(
+        key=lambda row: (
+            order.get(row["site"], len(order)),
+            row["site"],
+            row["unit"],
+            row["address"],
+            row.get("seed") or 0,
+        )
+    )
     case = Case(path, manifest, records)
     case.search = search_of(case.weights_id, searches)
     if searches and case.search is None:

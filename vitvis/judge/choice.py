@@ -120,8 +120,9 @@ def choose_by_photos(pairs: Pairs, space: Floats) -> Choice:
     if len(strong) < 2:
         return Choice(float("nan"), float("nan"))
     others = strong.sum(0) - strong  # [P, D]
-    return _choice(pairs, np.einsum("pd,pd->p", strong, others), others @ space[pairs.weak].T,
-                   others @ space[pairs.middle].T)  # fmt: skip
+    return _choice(
+        pairs, np.einsum("pd,pd->p", strong, others), others @ space[pairs.weak].T, others @ space[pairs.middle].T
+    )
 
 
 def _choice(pairs: Pairs, strong: Floats, weak: Floats, middle: Floats) -> Choice:
@@ -178,9 +179,9 @@ class SharedContrast:
 def _contrast(pairs: Pairs, space: Floats) -> Floats:
     """Return the mean of the strong photos less that of the weak, and of the middle ones, `[2, D]`."""
     strong = space[pairs.strong].mean(0)
-    return np.stack([
-        strong - space[rows].mean(0) if len(rows) else np.zeros_like(strong) for rows in (pairs.weak, pairs.middle)
-    ])  # fmt: skip
+    return np.stack(
+        [strong - space[rows].mean(0) if len(rows) else np.zeros_like(strong) for rows in (pairs.weak, pairs.middle)]
+    )
 
 
 def without(directions: Floats, basis: Floats) -> Floats:

@@ -29,8 +29,13 @@ __all__ = ["Verdicts", "verdicts_of"]
 _BATCH = 64
 _SAMPLES = 512
 #: Columns of a fit record, and the measures they hold.
-COLUMNS = {"judge": "judge", "judge_choice": "choice", "judge_top1": "top1", "judge_top5": "top5",
-           "judge_probability": "class_probability"}  # fmt: skip
+COLUMNS = {
+    "judge": "judge",
+    "judge_choice": "choice",
+    "judge_top1": "top1",
+    "judge_top5": "top5",
+    "judge_probability": "class_probability",
+}
 
 
 def verdicts_of(settings: FitSettings) -> Callable[[Plan], Verdicts] | None:

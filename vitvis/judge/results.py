@@ -17,8 +17,23 @@ from vitvis.runs.summary import judged
 __all__ = ["FOLDER", "Judgement", "write_judgement"]
 
 FOLDER = "judge"
-_COPIED = ("backbone", "weights_id", "site", "kind", "depth", "unit", "address", "sign", "direction", "seed", "recipe",
-           "status", "image", "activation", "photos_used")  # fmt: skip
+_COPIED = (
+    "backbone",
+    "weights_id",
+    "site",
+    "kind",
+    "depth",
+    "unit",
+    "address",
+    "sign",
+    "direction",
+    "seed",
+    "recipe",
+    "status",
+    "image",
+    "activation",
+    "photos_used",
+)
 
 
 @dataclass(frozen=True)

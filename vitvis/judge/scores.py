@@ -82,10 +82,11 @@ def choice_columns(
             others = _others(records, places, place, seed)
             seen = without(pictures[[place, *others]], basis)
             rows[place] = _columns(
-                choose(own, near, seen[0]), choose_by_photos(own, near),
+                choose(own, near, seen[0]),
+                choose_by_photos(own, near),
                 [choose(own, near, direction) for direction in seen[1:]],
                 [choose(own, near, direction) for direction in without(noise, basis)],
-            )  # fmt: skip
+            )
     return rows
 
 
@@ -112,14 +113,16 @@ def _columns(own: Choice, photos: Choice, others: Sequence[Choice], noise: Seque
         "choice_photos": _number(photos.share),
         "choice_other": _number(_mean([choice.share for choice in others])),
         "choice_noise": _number(_mean([choice.share for choice in noise])),
-    }  # fmt: skip
+    }
 
 
 def _own_columns(own: Choice) -> dict[str, Any]:
     return {
-        "choice": _number(own.share), "choice_easy": _number(own.easy), "choice_hard": _number(own.hard),
+        "choice": _number(own.share),
+        "choice_easy": _number(own.easy),
+        "choice_hard": _number(own.hard),
         "choice_by_decile": [_number(value) for value in own.by_decile],
-    }  # fmt: skip
+    }
 
 
 def transfer_columns(records: Sequence[Record], logits: Floats | None, classes: Sequence[int | None] | None) -> Rows:
@@ -134,16 +137,20 @@ def transfer_columns(records: Sequence[Record], logits: Floats | None, classes: 
     if logits is None or classes is None:
         return rows
     wanted = {
-        place: output for place, record in enumerate(records)
+        place: output
+        for place, record in enumerate(records)
         if is_class_unit(record) and (output := classes[record["unit"]]) is not None
-    }  # fmt: skip
+    }
     if not wanted:
         return rows
     found = transfer(torch.from_numpy(logits[list(wanted)]), torch.tensor(list(wanted.values())))
     for place, rank, probability in zip(wanted, found.rank.tolist(), found.probability.tolist(), strict=True):
         rows[place] = {
-            "class_rank": rank, "class_probability": probability, "top1": float(rank <= 1), "top5": float(rank <= 5),
-        }  # fmt: skip
+            "class_rank": rank,
+            "class_probability": probability,
+            "top1": float(rank <= 1),
+            "top5": float(rank <= 5),
+        }
     return rows
 
 
@@ -159,10 +166,12 @@ def gate_columns(records: Sequence[Record], search: SearchRun | None, same_token
         found = search_record(search, record["address"]) if search is not None and same_tokens else None
         minimised = found is not None and record["address"].startswith("-") and not found["address"].startswith("-")
         activation = record.get("activation")
-        rows.append({
-            "beats_photo": beats_best_photo(activation, found, minimised=minimised),
-            "indifferent": indifferent(activation, found, minimised=minimised),
-        })  # fmt: skip
+        rows.append(
+            {
+                "beats_photo": beats_best_photo(activation, found, minimised=minimised),
+                "indifferent": indifferent(activation, found, minimised=minimised),
+            }
+        )
     return rows
 
 

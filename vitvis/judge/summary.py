@@ -17,10 +17,25 @@ Row = Mapping[str, Any]
 
 #: Columns whose means are told, in the order in which they are told.
 MEASURES = (
-    "judge", "choice", "choice_easy", "choice_hard", "choice_photos", "choice_other", "choice_noise",
-    "top1", "top5", "class_probability", "spectrum", "seam", "clipped", "kept",
-    *(f"kept_{name}" for name in CHANGES), "beats_photo", "indifferent", "agreement",
-)  # fmt: skip
+    "judge",
+    "choice",
+    "choice_easy",
+    "choice_hard",
+    "choice_photos",
+    "choice_other",
+    "choice_noise",
+    "top1",
+    "top5",
+    "class_probability",
+    "spectrum",
+    "seam",
+    "clipped",
+    "kept",
+    *(f"kept_{name}" for name in CHANGES),
+    "beats_photo",
+    "indifferent",
+    "agreement",
+)
 
 
 def _table(rows: Sequence[Row]) -> np.ndarray:
@@ -66,10 +81,15 @@ def by_site(rows: Sequence[Row]) -> list[dict[str, Any]]:
     for row in rows:
         sites.setdefault(row["site"], []).append(row)
     return [
-        {"site": site, "kind": own[0]["kind"], "depth": own[0]["depth"],
-         "units": len({row["address"] for row in own}), **means(own)}
+        {
+            "site": site,
+            "kind": own[0]["kind"],
+            "depth": own[0]["depth"],
+            "units": len({row["address"] for row in own}),
+            **means(own),
+        }
         for site, own in sites.items()
-    ]  # fmt: skip
+    ]
 
 
 def _float(value: Any) -> float:

@@ -57,9 +57,10 @@ def indifferent(activation: float | None, record: Mapping[str, Any] | None, *, m
         return None
     tenth = 0 if minimised else 9
     values = [
-        value for value, decile in zip(record["decile_activation"] or (), record["decile"] or (), strict=False)
+        value
+        for value, decile in zip(record["decile_activation"] or (), record["decile"] or (), strict=False)
         if decile == tenth
-    ]  # fmt: skip
+    ]
     if not values:
         return None
     return activation < (-1 if minimised else 1) * sum(values) / len(values)

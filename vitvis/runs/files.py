@@ -15,8 +15,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TEMPORARY", "HashingFile", "atomic_file", "atomic_folder", "atomic_write", "process_token",
-           "remove_partials", "sha256_of"]  # fmt: skip
+__all__ = [
+    "TEMPORARY",
+    "HashingFile",
+    "atomic_file",
+    "atomic_folder",
+    "atomic_write",
+    "process_token",
+    "remove_partials",
+    "sha256_of",
+]
 
 #: How names of half-written files and folders start and end; a reader skips them, the next run removes them.
 TEMPORARY = (".", ".partial")

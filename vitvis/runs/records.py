@@ -12,9 +12,17 @@ from vitvis.errors import VitvisError, sentence
 from vitvis.runs.ledger import Ledger
 from vitvis.runs.reading import inside, plain_name
 
-__all__ = ["Loss", "encode_records", "find_finished", "read_keys", "read_records", "read_shard", "read_shards",
-           "shard_paths",
-           "to_parquet"]  # fmt: skip
+__all__ = [
+    "Loss",
+    "encode_records",
+    "find_finished",
+    "read_keys",
+    "read_records",
+    "read_shard",
+    "read_shards",
+    "shard_paths",
+    "to_parquet",
+]
 
 FOLDER = "records"
 _ADVICE = "remove it and run the command of this folder again"

@@ -86,8 +86,15 @@ def strip_path(run: SearchRun, address: str) -> Path:
     return run.path / "strips" / record["site"] / f"{sign}{direction}{record['unit']}.png"
 
 
-def write_strips(run: SearchRun, addresses: Sequence[str], optimised: Mapping[str, Path], images: int,
-                 *, anew: bool = False, processes: int = 1) -> int:  # fmt: skip
+def write_strips(
+    run: SearchRun,
+    addresses: Sequence[str],
+    optimised: Mapping[str, Path],
+    images: int,
+    *,
+    anew: bool = False,
+    processes: int = 1,
+) -> int:
     """Write `strips/SITE/UNIT.png`; those that are there already are left alone unless they are to be made anew.
 
     Args:

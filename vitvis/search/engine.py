@@ -47,8 +47,14 @@ def search(settings: SearchSettings) -> Path | None:
     Raises:
         VitvisError: something that was asked for isn't there, or the folder holds another run.
     """
-    source = open_source(settings.data, split=settings.split, classes=settings.classes, regions=settings.regions,
-                         label_file=settings.label_file, limit=settings.limit)  # fmt: skip
+    source = open_source(
+        settings.data,
+        split=settings.split,
+        classes=settings.classes,
+        regions=settings.regions,
+        label_file=settings.label_file,
+        limit=settings.limit,
+    )
     if settings.trainer.threads:
         torch.set_num_threads(settings.trainer.threads)
     backbone = load_backbone(settings.model, settings.weights, settings.image_size)
@@ -59,8 +65,12 @@ def search(settings: SearchSettings) -> Path | None:
     trainer = make_trainer(settings.trainer, alone=bool(settings.shard or settings.finish))
     identity, out = _identity(settings, backbone, layout, source)
     plain = replace(settings, shard=None, finish=False)
-    place: dict[str, Any] = {"kind": "search", "settings": to_container(plain), "identity": identity,
-                             "details": {"units": len(units)}}  # fmt: skip
+    place: dict[str, Any] = {
+        "kind": "search",
+        "settings": to_container(plain),
+        "identity": identity,
+        "details": {"units": len(units)},
+    }
     if settings.shard:
         with RunFolder.open(out, shard=Shard.of(settings.shard).name, **place) as folder:
             if _is_missing(folder):
@@ -119,11 +129,16 @@ def _identity(
         "weights_id": backbone.weights_id,
         "image_size": list(backbone.image_size),
         "sites": [
-            {"name": group.site.name, "kind": group.site.kind, "depth": group.site.depth, "width": group.site.width,
-             "grid": list(group.site.grid) if group.site.grid else None}
+            {
+                "name": group.site.name,
+                "kind": group.site.kind,
+                "depth": group.site.depth,
+                "width": group.site.width,
+                "grid": list(group.site.grid) if group.site.grid else None,
+            }
             for group in layout.groups
         ],
-    }  # fmt: skip
+    }
     name = recipe_hash(recipe)
     model = backbone.name.replace("/", "_").replace(":", "_")
     unique = recipe_hash(recipe | {"backbone": backbone.weights_id})
@@ -131,8 +146,9 @@ def _identity(
     return {"backbone": described, "recipe": recipe, "recipe_hash": name}, out
 
 
-def _pass(settings: SearchSettings, backbone: Backbone, layout: Layout, source: Source, out: Path,
-          trainer: pl.Trainer) -> tuple[ExemplarSearch, float]:  # fmt: skip
+def _pass(
+    settings: SearchSettings, backbone: Backbone, layout: Layout, source: Source, out: Path, trainer: pl.Trainer
+) -> tuple[ExemplarSearch, float]:
     """Go over this process's batches, leave its part on the disk, and return the seconds that took."""
     on_gpu = trainer.strategy.root_device.type != "cpu"
     new_state: Callable[[torch.device], SearchState] = lambda device: start(  # noqa: E731
@@ -161,8 +177,9 @@ def _workers(settings: SearchSettings, on_gpu: bool) -> int:
     return min(8, count_cores()) if on_gpu else min(2, count_cores() // 2)
 
 
-def _write_results(settings: SearchSettings, backbone: Backbone, module: ExemplarSearch, folder: RunFolder,
-                   world: int, seconds: float) -> None:  # fmt: skip
+def _write_results(
+    settings: SearchSettings, backbone: Backbone, module: ExemplarSearch, folder: RunFolder, world: int, seconds: float
+) -> None:
     """Join what all processes have found, and write records, maps and lists."""
     joined, skipped = module.joined(), module.skipped
     if not joined.moments.count:
@@ -175,15 +192,23 @@ def _write_results(settings: SearchSettings, backbone: Backbone, module: Exempla
     writing.write_skipped(folder, skipped)
     for number, (site, rows) in enumerate(records.items()):
         folder.write_shard(f"{number:04d}-{site}", rows)
-    folder.write_json(SUMMARY, {
-        "images": joined.moments.count, "skipped": len(skipped), "units": module.layout.width,
-        "seconds": round(seconds, 3), "images_per_second": round(joined.moments.count / max(seconds, 1e-9), 2),
-        "processes": world, "annotations": dict(module.counts),
-    })  # fmt: skip
+    folder.write_json(
+        SUMMARY,
+        {
+            "images": joined.moments.count,
+            "skipped": len(skipped),
+            "units": module.layout.width,
+            "seconds": round(seconds, 3),
+            "images_per_second": round(joined.moments.count / max(seconds, 1e-9), 2),
+            "processes": world,
+            "annotations": dict(module.counts),
+        },
+    )
 
 
-def _draw(settings: SearchSettings, backbone: Backbone, source: Source, folder: RunFolder,
-          optimised: dict[str, Path]) -> None:  # fmt: skip
+def _draw(
+    settings: SearchSettings, backbone: Backbone, source: Source, folder: RunFolder, optimised: dict[str, Path]
+) -> None:
     """Draw what isn't there yet."""
     run = read_search(folder.path)
     view = ModelView(backbone.transform())

@@ -34,8 +34,16 @@ class ExemplarSearch(PhotoPass):
 
     state: SearchState
 
-    def __init__(self, backbone: Backbone, tap: Tap, layout: Layout, source: Source,
-                 new_state: Callable[[torch.device], SearchState], out: Path, **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        backbone: Backbone,
+        tap: Tap,
+        layout: Layout,
+        source: Source,
+        new_state: Callable[[torch.device], SearchState],
+        out: Path,
+        **options: Any,
+    ) -> None:
         view = ModelView(backbone.transform(), masks=source.has_objects)
         super().__init__(source, view, out, "a search", objects=source.has_objects, **options)
         self.backbone, self.tap, self.layout, self.new_state = backbone, tap, layout, new_state

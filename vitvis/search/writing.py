@@ -18,8 +18,15 @@ from vitvis.search.state import SearchState
 if TYPE_CHECKING:
     from vitvis.runs import RunFolder
 
-__all__ = ["background_table", "kept_indices", "make_records", "write_background", "write_items", "write_maps",
-           "write_skipped"]  # fmt: skip
+__all__ = [
+    "background_table",
+    "kept_indices",
+    "make_records",
+    "write_background",
+    "write_items",
+    "write_maps",
+    "write_skipped",
+]
 
 
 def make_records(
@@ -43,21 +50,33 @@ def make_records(
             u = group.first + offset
             hist_counts, hist_edges = statistics.trim(counts[u], float(low[u]), float(high[u]))
             seen = int(regions[u]) > 0
-            rows.append({
-                "backbone": backbone, "weights_id": weights_id, "site": group.site.name, "kind": group.site.kind,
-                "depth": group.site.depth, "unit": unit.index, "address": unit.address,
-                "mean": float(mean[u]) if count else None, "std": float(std[u]) if count else None,
-                "positive_share": float(positive[u]) / count if count else None, "count": count,
-                "hist_counts": hist_counts, "hist_edges": hist_edges,
-                "strongest_index": strong_indices[u, :found].tolist(),
-                "strongest_activation": strong_values[u, :found].tolist(),
-                "strongest_token": tokens[u, :found].tolist(),
-                "weakest_index": weak_indices[u, :found].tolist(),
-                "weakest_activation": weak_values[u, :found].tolist(),
-                "decile_index": decile_indices[u].tolist(), "decile_activation": decile_values[u].tolist(),
-                "decile": deciles.tolist(),
-                "inside_mean": float(inside[u]) if seen else None, "outside_mean": float(outside[u]) if seen else None,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "backbone": backbone,
+                    "weights_id": weights_id,
+                    "site": group.site.name,
+                    "kind": group.site.kind,
+                    "depth": group.site.depth,
+                    "unit": unit.index,
+                    "address": unit.address,
+                    "mean": float(mean[u]) if count else None,
+                    "std": float(std[u]) if count else None,
+                    "positive_share": float(positive[u]) / count if count else None,
+                    "count": count,
+                    "hist_counts": hist_counts,
+                    "hist_edges": hist_edges,
+                    "strongest_index": strong_indices[u, :found].tolist(),
+                    "strongest_activation": strong_values[u, :found].tolist(),
+                    "strongest_token": tokens[u, :found].tolist(),
+                    "weakest_index": weak_indices[u, :found].tolist(),
+                    "weakest_activation": weak_values[u, :found].tolist(),
+                    "decile_index": decile_indices[u].tolist(),
+                    "decile_activation": decile_values[u].tolist(),
+                    "decile": deciles.tolist(),
+                    "inside_mean": float(inside[u]) if seen else None,
+                    "outside_mean": float(outside[u]) if seen else None,
+                }
+            )
     return records
 
 
@@ -89,12 +108,14 @@ def write_items(folder: RunFolder, items: Sequence[Entry]) -> None:
     """Write `images.parquet`: what the dataset indices stand for."""
     import pyarrow as pa
 
-    table = pa.table({
-        "index": pa.array([item.index for item in items], pa.int64()),
-        "key": pa.array([item.key for item in items], pa.string()),
-        "label": pa.array([item.label for item in items], pa.int64()),
-        "label_name": pa.array([item.label_name for item in items], pa.string()),
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "index": pa.array([item.index for item in items], pa.int64()),
+            "key": pa.array([item.key for item in items], pa.string()),
+            "label": pa.array([item.label for item in items], pa.int64()),
+            "label_name": pa.array([item.label_name for item in items], pa.string()),
+        }
+    )
     folder.write_bytes("images.parquet", to_parquet(table))
 
 
@@ -114,8 +135,17 @@ def background_table(records: Iterable[dict[str, Any]]) -> list[tuple[Any, ...]]
         if record["inside_mean"] is None or not record["std"]:
             continue
         difference = record["outside_mean"] - record["inside_mean"]
-        rows.append((record["address"], record["site"], record["unit"], record["inside_mean"],
-                     record["outside_mean"], difference, difference / record["std"]))  # fmt: skip
+        rows.append(
+            (
+                record["address"],
+                record["site"],
+                record["unit"],
+                record["inside_mean"],
+                record["outside_mean"],
+                difference,
+                difference / record["std"],
+            )
+        )
     return sorted(rows, key=lambda row: -row[-1])
 
 

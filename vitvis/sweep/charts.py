@@ -145,13 +145,24 @@ def _parallel(figure: Any, trials: Sequence[Trial], names: Sequence[str], metric
             for name, (positions, _, spread) in zip(names, scales, strict=True)
         ]
         last = rank == len(order) - 1
-        axes.plot(range(len(names) + 1), [*y, place], color=colormaps["viridis"](good), linewidth=3 if last else 1.3,
-                  alpha=1.0 if last else 0.7)  # fmt: skip
+        axes.plot(
+            range(len(names) + 1),
+            [*y, place],
+            color=colormaps["viridis"](good),
+            linewidth=3 if last else 1.3,
+            alpha=1.0 if last else 0.7,
+        )
     for x, (_, ticks, _) in enumerate([*scales, ({}, [(0.0, f"{low:.3f}"), (1.0, f"{high:.3f}")], 0.0)]):
         axes.axvline(x, color="black", linewidth=0.8)
         for y_tick, text in ticks:
-            axes.text(x + 0.03, y_tick, text, fontsize=8, va="center",
-                      bbox=dict(facecolor="white", edgecolor="none", alpha=0.75, pad=0.8))  # fmt: skip
+            axes.text(
+                x + 0.03,
+                y_tick,
+                text,
+                fontsize=8,
+                va="center",
+                bbox=dict(facecolor="white", edgecolor="none", alpha=0.75, pad=0.8),
+            )
     axes.set_xticks(range(len(names) + 1), [*names, metric.name], fontsize=9)
     axes.set_yticks([])
     axes.set_xlim(-0.1, len(names) + 0.35)

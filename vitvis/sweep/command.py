@@ -22,8 +22,16 @@ from vitvis.sweep.parameters import Parameter
 __all__ = ["MACROS", "assemble", "check_macro", "expand", "macro_arguments"]
 
 #: The macros that stand for the values of a trial.
-MACROS = ("args", "args_no_hyphens", "args_no_equals", "args_no_boolean_flags", "args_append_hydra",
-          "args_override_hydra", "args_json", "args_json_file")  # fmt: skip
+MACROS = (
+    "args",
+    "args_no_hyphens",
+    "args_no_equals",
+    "args_no_boolean_flags",
+    "args_append_hydra",
+    "args_override_hydra",
+    "args_json",
+    "args_json_file",
+)
 _ENVIRONMENT = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 
 

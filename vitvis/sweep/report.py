@@ -17,8 +17,21 @@ from vitvis.sweep.page import draw_page
 __all__ = ["PARTS", "write_report"]
 
 #: Columns of the table, in this order where a run has them.
-PARTS = ("strength", "selectivity", "clearness", "contrast", "relative_activation", "activation", "activation_peak",
-         "rank", "hf_share", "tv", "dead_share", "failed_share", "units")  # fmt: skip
+PARTS = (
+    "strength",
+    "selectivity",
+    "clearness",
+    "contrast",
+    "relative_activation",
+    "activation",
+    "activation_peak",
+    "rank",
+    "hf_share",
+    "tv",
+    "dead_share",
+    "failed_share",
+    "units",
+)
 
 
 def write_report(folder: Path, comparison: Comparison) -> list[Path]:
@@ -33,8 +46,14 @@ def write_report(folder: Path, comparison: Comparison) -> list[Path]:
     """
     rows = table_rows(comparison)
     files: dict[str, bytes] = {"trials.parquet": _parquet(rows), "trials.csv": _csv(rows)}
-    grid = build_grid(comparison.trials, comparison.metric, best=comparison.best, shared=comparison.shared,
-                      columns=comparison.columns, rows=comparison.rows)  # fmt: skip
+    grid = build_grid(
+        comparison.trials,
+        comparison.metric,
+        best=comparison.best,
+        shared=comparison.shared,
+        columns=comparison.columns,
+        rows=comparison.rows,
+    )
     if grid.rows:
         files["sheet.png"] = draw_grid(grid, f"{comparison.name}: {comparison.metric.name}")
     if chart := draw_chart(comparison.trials, comparison.metric):
@@ -91,11 +110,7 @@ def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
     texts = {name for name, values in columns.items() if not is_numeric([v for v in values if v is not None])}
-    return encode_records(
-        [
-            {name: _plain(value, name in texts) for name, value in row.items()} for row in rows
-        ]
-    )  # fmt: skip
+    return encode_records([{name: _plain(value, name in texts) for name, value in row.items()} for row in rows])
 
 
 def _plain(value: Any, is_text: bool) -> Any:

@@ -105,8 +105,9 @@ def _run(settings: SweepSettings) -> Comparison:
         if settings.retry:
             study.queue_failed()
         print(f"{spec.name}: {study.cap} trials, {len(slots)} at once, in {folder}", flush=True)
-        runner = SweepRunner(study, run, slots, overrides=settings.overrides, best=best, give_up=settings.give_up,
-                             poll_s=settings.poll_s)  # fmt: skip
+        runner = SweepRunner(
+            study, run, slots, overrides=settings.overrides, best=best, give_up=settings.give_up, poll_s=settings.poll_s
+        )
         trials = runner.run()
     shared = compare_on_shared(trials, spec.metric, best)
     size = settings.columns, settings.rows
@@ -158,16 +159,29 @@ def _print_table(comparison: Comparison) -> None:
 
     rows = table_rows(comparison)
     settings = set(comparison.trials[0].settings) if comparison.trials else set()
-    shown = {"trial", *settings, comparison.metric.name, "strength", "selectivity", "clearness", "contrast", "rank",
-             "hf_share", "dead_share", "seconds", "state"}  # fmt: skip
+    shown = {
+        "trial",
+        *settings,
+        comparison.metric.name,
+        "strength",
+        "selectivity",
+        "clearness",
+        "contrast",
+        "rank",
+        "hf_share",
+        "dead_share",
+        "seconds",
+        "state",
+    }
     columns = [name for name in (rows[0] if rows else {}) if name in shown]
     table = Table(box=None)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         texts = [label_of(name, row[name]) if name in settings else row[name] for name in columns]
-        table.add_row(*("–" if text is None else f"{text:.3g}" if isinstance(text, float) else text_of(text)
-                        for text in texts))  # fmt: skip
+        table.add_row(
+            *("–" if text is None else f"{text:.3g}" if isinstance(text, float) else text_of(text) for text in texts)
+        )
     console = Console(file=sys.stdout, width=1000)  # a line that is too long for the terminal may wrap, a word may not
     console.width = Measurement.get(console, console.options, table).maximum
     console.print(table)

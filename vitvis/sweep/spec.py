@@ -15,8 +15,22 @@ from vitvis.sweep.parameters import Parameter, read_parameters
 __all__ = ["EarlyTerminate", "Metric", "SweepSpec", "read_spec"]
 
 METHODS = ("grid", "random", "bayes")
-_KEYS = ("name", "description", "program", "method", "metric", "parameters", "command", "run_cap", "early_terminate",
-         "project", "entity", "apiVersion", "kind", "controller")  # fmt: skip
+_KEYS = (
+    "name",
+    "description",
+    "program",
+    "method",
+    "metric",
+    "parameters",
+    "command",
+    "run_cap",
+    "early_terminate",
+    "project",
+    "entity",
+    "apiVersion",
+    "kind",
+    "controller",
+)
 _DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
 _METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
 _EARLY_NUMBERS = ("min_iter", "max_iter", "s", "eta")

@@ -80,8 +80,9 @@ class SweepStudy:
         except Exception as error:  # Optuna raises what a damaged line happens to lead to
             if not path.is_file():
                 raise
-            _log.warning("%s: is damaged (%s) and was removed; trials that are done are taken up again", path,
-                         sentence(error))  # fmt: skip
+            _log.warning(
+                "%s: is damaged (%s) and was removed; trials that are done are taken up again", path, sentence(error)
+            )
             path.unlink()
             self.study = load()
         if spec.method == "grid":

@@ -61,11 +61,13 @@ class ImageNet(Files):
         wnid = (self.classes.ids or [])[self.labels[index]]
         own = [box for box in annotation.boxes if box.name == wnid]
         usable = [box for box in own if not is_degenerate(box)]
-        counts.update({
-            "boxes": len(own),
-            "boxes of other classes": len(annotation.boxes) - len(own),
-            "degenerate boxes": len(own) - len(usable),
-        })  # fmt: skip
+        counts.update(
+            {
+                "boxes": len(own),
+                "boxes of other classes": len(annotation.boxes) - len(own),
+                "degenerate boxes": len(own) - len(usable),
+            }
+        )
         if not usable:
             raise UnusableImage("no usable box of its own class" if own else "no box of its own class")
         mask = boxes_mask(usable, size, (annotation.height, annotation.width))

@@ -21,8 +21,15 @@ __all__ = ["IN9_VARIANTS", "ImageNet9"]
 
 #: The variants of the release, in the order of the table; folders beside these are taken too.
 IN9_VARIANTS = (
-    "original", "mixed_same", "mixed_rand", "mixed_next", "no_fg", "only_fg", "only_bg_b", "only_bg_t",
-)  # fmt: skip
+    "original",
+    "mixed_same",
+    "mixed_rand",
+    "mixed_next",
+    "no_fg",
+    "only_fg",
+    "only_bg_b",
+    "only_bg_t",
+)
 _OBJECT = re.compile(r"(?:fg_)?(n\d+_\d+)")
 
 
