@@ -18,6 +18,7 @@ EXIT_INTERRUPTED = 130
 #: What the machine, not the program, got wrong: worth one line, not a traceback.
 _MACHINE_ERRORS = {
     errno.ENOSPC: "no space is left on the disk; free some and run the same command again",
+    errno.EFBIG: "the file is larger than may be written (ulimit -f); raise the limit and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
     errno.EACCES: "permission denied; choose another folder or change its permissions",
     errno.EPERM: "operation not permitted; choose another folder or change its permissions",

@@ -80,14 +80,15 @@ def stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or os.name == "nt":
         yield
         return
-    owner, received = os.getpid(), threading.Event()
+    owner = os.getpid()
+    numbers: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         if os.getpid() != owner:
             os._exit(128 + number)
-        if received.is_set():
+        numbers.append(number)
+        if len(numbers) > 1:
             _end(number)
-        received.set()
         raise Stopped(number)
 
     starter = os.environ.get(STARTER)
@@ -104,6 +105,12 @@ def stoppable() -> Iterator[None]:
     watch.start()
     try:
         yield
+    except Stopped:
+        raise
+    except BaseException:
+        if numbers:  # the signal came in the middle of something that made another error of it, such as an import
+            raise Stopped(numbers[0]) from None
+        raise
     finally:
         ended.set()
         signal.set_wakeup_fd(wakeup)

@@ -69,6 +69,16 @@ def test_what_is_damaged_is_not_done(made, spoil, again):
     assert run(folders=[str(made)])[0].problems == []
 
 
+def test_a_shard_that_is_asked_for_as_a_whole_is_done_again_as_a_whole(made):
+    """Then its work has the same name again, and the folder is what an undisturbed run leaves."""
+    flip(made / "images/a/3.png")
+    with open_folder(made) as folder:
+        assert folder.done(asked={("a:3", 0)}) == {("a:0", 0), ("a:1", 0), ("a:2", 0)}
+    flip(made / "images/a/1.png")
+    with open_folder(made) as folder:
+        assert folder.done(asked={(f"a:{unit}", 0) for unit in range(4)}) == {("a:2", 0)}
+
+
 def test_a_damaged_shard_is_one_line_for_readers(made):
     flip(made / "records/a-0.parquet")
     with pytest.raises(VitvisError, match=r"a-0\.parquet: .*remove it and run the command of this folder again"):

@@ -115,7 +115,8 @@ def execute(
         return None if settings.shard and folder.has_shard(chunk.name) else checkpoints.read(chunk)
 
     chunks = plan.shard.own(plan.chunks)
-    data = UnitDataModule(chunks, settings.steps, done=folder.done(), resume=resume)
+    asked = {target for chunk in chunks for target in chunk.targets}
+    data = UnitDataModule(chunks, settings.steps, done=folder.done(asked=asked), resume=resume)
     with warnings.catch_warnings():
         for words in _QUIET:
             warnings.filterwarnings("ignore", message=f".*{words}.*")

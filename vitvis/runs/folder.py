@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,21 +186,33 @@ class RunFolder:
         """Say whether records of a shard are there."""
         return (self.path / RECORDS / f"{name}.parquet").is_file()
 
-    def done(self, keys: Iterable[str] = ("address", "seed")) -> set[tuple[Any, ...]]:
+    def done(
+        self, keys: Iterable[str] = ("address", "seed"), asked: Collection[tuple[Any, ...]] = ()
+    ) -> set[tuple[Any, ...]]:
         """Return the keys of all records that are there, whole, and with their picture whole.
 
         Damaged shards, and records whose picture is lost or damaged, are taken out of the folder by rank 0, with a
         line that says so: their work is to be done again.
+
+        Args:
+            keys: Columns whose values tell records apart.
+            asked: What this run is to make. A shard that lacks a picture, and of which all is asked for, is done again
+                as a whole, so that the folder is in the end what an undisturbed run leaves.
         """
-        records, losses = find_finished(self.path)
-        for loss in losses if self.primary else ():
-            _log.warning("%s; made again", loss.why)
-            if loss.kept:
-                self.write_bytes(loss.relative, encode_records(loss.kept))
-            else:
-                self.remove(loss.relative)
         keys = list(keys)
-        return {tuple(record.get(key) for key in keys) for record in records}
+        records, losses = find_finished(self.path)
+        found = {tuple(record.get(key) for key in keys) for record in records}
+        for loss in losses:
+            own = {tuple(record.get(key) for key in keys) for record in loss.kept}
+            whole = not own or own <= set(asked)
+            found -= own if whole else set()
+            if self.primary:
+                _log.warning("%s; made again", loss.why)
+            if self.primary and whole:
+                self.remove(loss.relative)
+            elif self.primary:
+                self.write_bytes(loss.relative, encode_records(loss.kept))
+        return found
 
     def records(self) -> list[dict[str, Any]]:
         """Return all records that are there."""

@@ -113,7 +113,11 @@ def read_keys(folder: str | Path, keys: Iterable[str]) -> set[tuple[Any, ...]]:
 
 
 def _has_picture(ledger: Ledger, image: Any) -> bool:
-    return inside(ledger.folder, image) is not None and ledger.is_whole(image)
+    if inside(ledger.folder, image) is None or not ledger.is_whole(image):
+        return False
+    strip = f"progress/{image.removeprefix('images/')}"  # of the image over the steps, made with it or not at all
+    kept = strip in ledger.known and (ledger.folder / "progress").is_dir()  # nobody removes one, but all of them
+    return not kept or ledger.is_whole(strip)
 
 
 def read_shard(path: Path, ledger: Ledger) -> list[dict[str, Any]]:
