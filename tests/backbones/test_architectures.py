@@ -149,6 +149,20 @@ def gradient(backbone: Backbone, site: Site | str, images: Tensor) -> Tensor:
     return found
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "count"),
+    [
+        ("res2net50d", {"layers": (1, 2, 1, 1)}, 5),
+        ("dla34", {"levels": (1, 1, 1, 1, 1, 1), "channels": (8, 8, 16, 16, 16, 16)}, 8),
+        ("inception_v3", {}, 11),  # the Mixed modules of the paper
+    ],
+)
+def test_blocks_are_counted(name: str, settings: dict[str, Any], count: int) -> None:
+    with pytest.warns(UserWarning, match="random"):
+        backbone = load_backbone(name, "none", 96, **settings)
+    assert sum(site.kind == "block" for site in backbone.sites.values()) == count
+
+
 def test_depth_counts_blocks_in_order_of_execution() -> None:
     depths = {key: site.depth for key, site in build("coat_tiny").sites.items()}
     assert depths["serial_blocks1.0.mlp"] == 0 and depths["serial_blocks4.0.q"] == 3

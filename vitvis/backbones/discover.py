@@ -19,7 +19,9 @@ from .unrolled import unrolled_order
 
 __all__ = ["Sites", "find_sites"]
 
-_BLOCK = re.compile(r"Block|Bottleneck|Residual|DepthwiseSeparable|MBConv|DenseLayer")
+_BLOCK = re.compile(
+    r"Block|Bottle2?neck|Residual|DepthwiseSeparable|MBConv|DenseLayer|DlaBasic|Inception[A-E]$|Mixed\d|Reduction[AB]$|Cell\d?$"
+)
 _NO_BLOCK = re.compile(r"DropBlock|Stage|Attn|Attention|Mlp|Dense_?Block|Embed")
 _NO_MLP = re.compile(r"^SE|Squeeze|RelPos|Gate$|GatherExcite|GlobalContext")
 _WRAPPER = re.compile(r"Residual(Add|Drop)?")
