@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -41,6 +43,24 @@ def test_both_configs_differ_in_the_model_alone(root: Path) -> None:
     vit, resnet = (merge(TrainSettings, root / f"configs/bundled/vitvis_{m}.yaml") for m in ("vit", "resnet"))
     resnet.model = vit.model
     assert vit == resnet
+
+
+def test_the_recipe_that_trains_on_passes_through_all_its_phases(root: Path, photos_dir: Path, tmp_path: Path) -> None:
+    words = [*TINY, "epochs=2", f"data.path={photos_dir}", f"data.cache={photos_dir}/cache", f"out={tmp_path}"]
+    train(
+        merge(
+            TrainSettings,
+            root / "configs" / "bundled" / "relay.yaml",
+            ["model=vitvis_vit", *words, "checkpoint_every=1"],
+        )
+    )
+    with (tmp_path / "metrics" / "version_0" / "metrics.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["train/loss"]]
+    names = ("train/size", "train/patch_drop", "train/noise")
+    found = [tuple(float(row[name]) for name in names) for row in rows]
+    # 10 steps: 7.5 of them at the constant rate, the last one on whole photos.
+    expected = [(40, 0.25, 0)] * 8 + [(48, 0, 0.1), (64, 0, 0.1)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)  # the log holds float32
 
 
 @pytest.mark.parametrize("extra", [(), ("ema=0.5", "drop_path=0.2", "data.mixup=0.3", "data.cutmix=1.0")])
