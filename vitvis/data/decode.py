@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from vitvis.data.photo import UnusableImage
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["SUFFIXES", "as_image", "decode", "open_picture", "to_rgb"]
+__all__ = ["SUFFIXES", "as_image", "decode", "is_picture", "open_picture", "to_rgb"]
 
 #: Names of files that are taken for photos end so.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2", ".avif"})
@@ -109,8 +109,3 @@ def is_picture(name: str) -> bool:
     """Say whether a file of that name is taken for a photo: not hidden, and one of `SUFFIXES`."""
     base = name.rpartition("/")[2]
     return not base.startswith(".") and Path(base).suffix.lower() in SUFFIXES
-
-
-def suffix_list(suffixes: Iterable[str] = SUFFIXES) -> str:
-    """Return the suffixes in words, for an error."""
-    return ", ".join(sorted(suffixes))

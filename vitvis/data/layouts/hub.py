@@ -34,9 +34,7 @@ class HubTable(Source):
         self.classes, self.labels = Classes(names), np.full(len(data), -1, np.int64)
         if label:
             try:
-                self.labels, words = number_labels(
-                    data.data.column(label) if data._indices is None else _arrow(data, label)
-                )
+                self.labels, words = number_labels(data.data.column(label))
             except UnusableImage as reason:
                 raise VitvisError(f"{request.spec}: column {label}: {reason}") from None
             count = max(int(self.labels.max(initial=-1)) + 1, len(words or names))
@@ -164,10 +162,6 @@ def _columns(features: Mapping[str, Any], request: Request) -> tuple[str, str | 
     classes = [name for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)]
     label = next((name for name in LABELS if name in features), classes[0] if classes else None)
     return image, label, list(getattr(features[label], "names", None) or ()) if label else []
-
-
-def _arrow(data: Any, column: str) -> Any:
-    return data.with_format("arrow")[:][column]
 
 
 def _path(image: Any, request: Request) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,7 +50,7 @@ class TorchTable(Source):
         name, colon, root = request.path.partition(":")
         if not colon or not root:
             raise VitvisError(f"{request.spec}: say where it lies: data=torch:{name}:FOLDER")
-        self._data = _create(request, f"torch/{name}", root=root, split=self.split)
+        self._data = _create(request, f"torch/{name}", root=os.path.expanduser(root), split=self.split)
         self.length = len(self._data)
         self.classes = _class_names(self._data)
         self._samples = getattr(self._data, "samples", None)  # of folders
