@@ -83,10 +83,9 @@ def parse_label(word: str) -> int:
     Raises:
         UnusableImage: it is no whole number from 0 to `MAX_CLASSES - 1`.
     """
-    digits = word.strip().lstrip("+").partition(".")  # some tools write 3.0
-    if digits[0].isdigit() and not digits[2].strip("0") and len(digits[0].lstrip("0")) <= len(str(MAX_CLASSES - 1)):
-        if (label := int(digits[0])) < MAX_CLASSES:
-            return label
+    whole, _, part = word.strip().lstrip("+").partition(".")  # some tools write 3.0
+    if whole.isdigit() and not part.strip("0") and len(whole.lstrip("0")) < len(str(MAX_CLASSES)):
+        return int(whole)
     raise UnusableImage(f"class {word[:20]}{'...' if len(word) > 20 else ''} is no number from 0 to {MAX_CLASSES - 1}")
 
 
