@@ -299,3 +299,20 @@ def test_missing_library_is_one_line_that_names_it() -> None:
     if importlib.util.find_spec("tensorflow_datasets") is None:
         with pytest.raises(VitvisError, match="pip install tensorflow"):
             open_source("tfds:mnist")
+
+
+def test_a_stream_longer_than_it_says_is_read_to_its_end() -> None:
+    class Reader:
+        num_samples = 2
+
+        def __iter__(self) -> Iterator[tuple[Image.Image, int]]:
+            yield from ((Image.fromarray(_pixels(number)), 0) for number in range(5))
+
+    source = TensorFlowStream.__new__(TensorFlowStream)
+    Source.__init__(source, Request("tfds", "x"))
+    source.take(Reader())
+    loaders = [make_loader(source, ModelView(_small), batch_size=2, share=Share(rank, 2)) for rank in (0, 1)]
+    assert [[batch.indices.tolist() for batch in loader] for loader in loaders] == [[], [[0, 1], [2, 3], [4]]]
+    source.limit = source.length = 3
+    (batches,) = [list(make_loader(source, ModelView(_small), batch_size=2))]
+    assert [batch.indices.tolist() for batch in batches] == [[0, 1], [2]]

@@ -73,7 +73,8 @@ def open_source(
     if source.length == 0:
         raise VitvisError(f"{request.spec}: holds no images")
     if limit is not None:
-        source.length = min(limit, source.length) if source.length is not None else limit
+        source.limit = limit
+        source.length = limit if source.length is None else min(limit, source.length)
     return source
 
 

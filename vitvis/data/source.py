@@ -65,7 +65,8 @@ class Source(ABC):
     Attributes:
         request: What the user asked for.
         split: The split that is read.
-        length: Number of photos; None for a stream that does not say.
+        length: Number of photos; None for a stream that does not say. What a stream says may be out of date.
+        limit: Photos that the user wants at most.
         classes: Names and WordNet ids of the classes.
         labels: int64 `[length]`, class of each photo, -1 where it has none. Streams leave it empty.
         objects: bool `[length]`, whether a photo has a box or a mask, so far as is known before decoding; None where
@@ -79,6 +80,7 @@ class Source(ABC):
     request: Request
     split: str = ""
     length: int | None = None
+    limit: int | None = None
     classes: Classes = field(default_factory=Classes)
     labels: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     objects: np.ndarray | None = None

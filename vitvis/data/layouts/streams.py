@@ -36,7 +36,7 @@ class SampleStream(Stream):
         """
         try:
             for index, key, label, image in self.samples(needs):
-                if self.length is not None and index >= self.length:
+                if self.limit is not None and index >= self.limit:
                     return
                 known = number(label)
                 name = self.classes.name(known) or (label if known is None and isinstance(label, str) else None)
