@@ -22,7 +22,7 @@ from tests.torture import runs
 
 __all__ = ["CASES", "main"]
 
-Verdict = tuple[bool, str]
+Verdict = tuple[bool, str] | None  # None: can't be tried here
 ONE_LINE = "vitvis: "
 
 
@@ -137,7 +137,7 @@ def _full_disk(words: str) -> Callable[[Place], Verdict]:
 def _foreign_folder(place: Place) -> Verdict:
     """A folder that belongs to root, for another user."""
     if os.getuid() != 0:
-        return True, "needs root"
+        return None
     out = place.fresh("foreign")
     place.run([*place.fit, f"out={out}"])
     out.chmod(0o755)
@@ -147,7 +147,10 @@ def _foreign_folder(place: Place) -> Verdict:
         ["sweep", "--report", str(out), f"out={out}/report"],
         ["atlas", str(out), f"out={out}/site"],
     ):
-        done = place.run(words, user=65534, group=65534, env={"HOME": "/nonexistent"})
+        try:
+            done = place.run(words, user=65534, group=65534, env={"HOME": "/nonexistent"})
+        except PermissionError:  # this Python lies where only root may go
+            return None
         said = [line for line in done.stderr.splitlines() if line.startswith(ONE_LINE)]
         if done.returncode != 2 or len(said) != 1 or "Traceback" in done.stderr:
             bad.append(f"{words[0]}: status {done.returncode}: {done.stderr[-300:]}")
@@ -260,9 +263,12 @@ def main() -> int:
     place, table = Place(work), runs.Table()
     for name, case in CASES.items():
         if not names or any(word in name for word in names):
-            held, why = case(place)
-            table.add(name, held, why)
-            print(f"{'held' if held else 'FAILED'}  {name}", flush=True)
+            verdict = case(place)
+            if verdict is None:
+                print(f"can't be tried here: {name}", flush=True)
+                continue
+            table.add(name, *verdict)
+            print(f"{'held' if verdict[0] else 'FAILED'}  {name}", flush=True)
     return table.print()
 
 
