@@ -45,7 +45,7 @@ class ImageSettings:
     """noise (drawn by seed), or a picture file that is resized to the image."""
     std: float = setting(0.01, minimum=0, maximum=limits.WEIGHT)
     """Fourier: standard deviation of the starting coefficients."""
-    decay: float = setting(1.5, minimum=0, maximum=10)
+    decay: float = setting(1.25, minimum=0, maximum=10)
     """Fourier, phase: amplitude falls as 1 / frequency ** decay; more is smoother."""
     decay_first: float | None = setting(None, minimum=0, maximum=10)
     """Fourier: decay for units of the first block, which look for finer things; from there it grows in a line to
@@ -75,9 +75,9 @@ class AffineSettings:
 
     shift: float = setting(8.0, unit="px", minimum=0, maximum=limits.PIXELS)
     """Largest shift in each direction."""
-    rotate: float = setting(12.0, unit="degrees", minimum=0, maximum=360)
+    rotate: float = setting(5.0, unit="degrees", minimum=0, maximum=360)
     """Largest angle either way."""
-    zoom: float = setting(1.25, minimum=1, maximum=100)
+    zoom: float = setting(1.1, minimum=1, maximum=100)
     """Largest zoom in or out, as a factor."""
     fade: float | None = setting(None, minimum=0, maximum=1)
     """Share of the steps over which all three shrink to nothing; null: never."""
@@ -130,7 +130,7 @@ class NoiseSettings:
 
     start: float = setting(0.1, minimum=0, maximum=100)
     """Standard deviation in the first step, in units of [0, 1]."""
-    end: float = setting(0.05, minimum=0, maximum=100)
+    end: float = setting(0.02, minimum=0, maximum=100)
     """Standard deviation after the last step."""
     per: str = setting("pixel", choices=("pixel", "channel"))
     """One value a pixel (the paper's text), or a channel of a copy (its released code)."""
@@ -169,7 +169,7 @@ class AugmentSettings:
     """Colour shift."""
     noise: NoiseSettings | None = setting(NoiseSettings)
     """Gaussian noise."""
-    ease: EaseSettings | None = setting(None)
+    ease: EaseSettings | None = setting(EaseSettings)
     """How crops, warp and noise ease off while a unit sleeps."""
     kornia: dict[str, Any] = setting({})
     """Any random 2d augmentation of kornia by class name, with its arguments: augment.kornia.RandomGrayscale.p=0.5."""
