@@ -142,6 +142,23 @@ def test_more_memory_than_there_is_is_refused_before_it_is_asked_for(tmp_path, m
     assert make_plan(merge(FitSettings, SMALL, asked)).memory > 2**26
 
 
+def test_what_no_machine_has_is_refused_before_the_model_is_run(tmp_path, monkeypatch) -> None:
+    """From shapes alone: at 2048 px one forward pass would take minutes."""
+    monkeypatch.setattr(memory, "machine_memory", lambda: 2**36)
+    monkeypatch.setattr(memory, "saved_bytes", lambda *_: pytest.fail("the model was run"))
+    asked = {"units": ["blocks.1.mlp:0"], "out": str(tmp_path / "run"), "image_size": 2048, "copies": 1000}
+    with pytest.raises(VitvisError, match="copies=1000: a step needs about"):
+        make_plan(merge(FitSettings, SMALL, asked))
+
+
+def test_no_more_is_kept_than_counted(backbone) -> None:
+    """What must be kept at least, by shapes: never more than what autograd keeps."""
+    for depth in (0, 1):
+        site = backbone.site(f"blocks.{depth}.mlp")
+        assert memory.least_bytes(backbone, site) == (depth + 1) * 4 * 192 * 16
+        assert memory.least_bytes(backbone, site) < saved_bytes(backbone, site)
+
+
 def test_memory_is_the_machines_or_its_containers(tmp_path, monkeypatch) -> None:
     whole = machine.machine_memory()
     assert whole is None or 2**28 < whole < 2**50

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from vitvis.backbones import Site, Tap
 from vitvis.backbones.backbone import Backbone
@@ -14,7 +16,7 @@ from vitvis.errors import VitvisError
 from vitvis.fit.settings import FitSettings
 from vitvis.launch.machine import machine_memory
 
-__all__ = ["check_memory", "choose_chunk", "saved_bytes"]
+__all__ = ["check_memory", "choose_chunk", "least_bytes", "saved_bytes"]
 
 #: Bytes that a chunk may keep for its backward pass, and images it may hold, on a CPU: more brings no speed there, a
 #: killed run loses more, and the default run has to stay below 4 GiB in all.
@@ -28,7 +30,8 @@ COPIES_HELD = 3
 def saved_bytes(backbone: Backbone, site: Site) -> int:
     """Return the bytes that autograd keeps for the backward pass of one float32 image, weights left out.
 
-    Measured where the backbone is, on the `meta` device too.
+    Measured where the backbone is, on the `meta` device too. Nothing is kept meanwhile: that takes the memory of a
+    forward pass alone.
     """
 
     def key(tensor: Tensor) -> int:
@@ -36,18 +39,30 @@ def saved_bytes(backbone: Backbone, site: Site) -> int:
 
     fixed = {key(tensor) for tensor in [*backbone.parameters(), *backbone.buffers()]}
     seen: dict[int, int] = {}
-    held: list[Tensor] = []  # or an address would be given to the next tensor
+    known: list[StorageWeakRef] = []  # keep addresses from being given to the next tensor, but no numbers
 
-    def count(tensor: Tensor) -> Tensor:
-        if key(tensor) not in fixed:
+    def count(tensor: Tensor) -> None:
+        if key(tensor) not in fixed and key(tensor) not in seen:
             seen[key(tensor)] = tensor.untyped_storage().nbytes()
-            held.append(tensor.detach())
-        return tensor
+            known.append(StorageWeakRef(tensor.untyped_storage()))
 
     images = torch.full((1, 3, *backbone.image_size), 0.5, device=backbone.mean.device, requires_grad=True)
-    with saved_tensors_hooks(count, lambda tensor: tensor), Tap(backbone, [site]) as tap:
+    with saved_tensors_hooks(count, _never), Tap(backbone, [site]) as tap:
         tap(images)
     return sum(seen.values())
+
+
+def _never(packed: object) -> Tensor:
+    raise RuntimeError("nothing goes back through what was only counted")
+
+
+def least_bytes(backbone: Backbone, site: Site) -> int:
+    """Return bytes that autograd keeps at least for one image, without running the model.
+
+    What goes into the activation function of each feed-forward layer on the way to a site, known from shapes alone.
+    """
+    on_the_way = [other for other in backbone.sites.values() if other.kind == "mlp" and other.depth <= site.depth]
+    return sum(4 * other.width * (math.prod(other.grid) if other.grid else 1) for other in on_the_way)
 
 
 def choose_chunk(

@@ -20,7 +20,7 @@ from vitvis.config.core import to_container
 from vitvis.config.values import flatten
 from vitvis.errors import VitvisError
 from vitvis.fit.chunks import Chunk, plan_chunks, without
-from vitvis.fit.memory import check_memory, choose_chunk, saved_bytes
+from vitvis.fit.memory import check_memory, choose_chunk, least_bytes, saved_bytes
 from vitvis.fit.module import ActivationMaximization
 from vitvis.fit.rebuild import paths_of
 from vitvis.fit.recipe import check_parts, recipe_of
@@ -161,9 +161,13 @@ def make_plan(settings: FitSettings) -> Plan:
     if settings.trainer.precision == "auto":  # a folder keeps the precision that it was begun with
         arguments["precision"] = before.get("precision") or arguments["precision"]
     module = ActivationMaximization(backbone, settings)
-    sites = [chunk.site for chunk in plan_chunks(units, [0], backbone.sites, len(units))]
+    by_site = plan_chunks(units, settings.seeds, backbone.sites, len(units) * len(settings.seeds))
+    sites, largest = [chunk.site for chunk in by_site], max(len(chunk) for chunk in by_site)
     for site in sites:
         _check_tokens(site, settings.objective.tokens)
+    deepest = max(sites, key=lambda site: site.depth)
+    least = least_bytes(backbone, deepest)
+    check_memory(backbone, least, min(settings.chunk or 1, largest), settings, device)  # before the model is run at all
     size = settings.chunk or before.get("chunk") or choose_chunk(backbone, sites, settings, device)
     chunks = tuple(plan_chunks(units, settings.seeds, backbone.sites, int(size)))
     module.configure_augmentations(chunks[0])  # says so if there is no such augmentation
@@ -171,7 +175,7 @@ def make_plan(settings: FitSettings) -> Plan:
         for unit in units:  # says so if the search did not watch it
             module.album.photos(unit)
     most = max(len(chunk) for chunk in chunks)
-    saved = saved_bytes(backbone, max(sites, key=lambda site: site.depth))
+    saved = saved_bytes(backbone, deepest)
     plan = Plan(
         settings=settings,
         module=module,
