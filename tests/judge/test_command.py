@@ -83,12 +83,12 @@ def by_hand(fit: Path, photos: Path, rows: list[dict]) -> None:
 
 
 def test_photos_are_looked_at_once(fit: Path, search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (first,) = judge(fit, search=[str(search)], sturdiness=False)
+    (first,) = judge(fit, search=[str(search)], sturdiness=0)
     (cache,) = (search / "judge").glob("photos-*.npz")
     assert len(Album.read(cache)) == 60
     monkeypatch.setattr(Album, "load", lambda self, index: pytest.fail("a photo was decoded again"))
     monkeypatch.setattr("vitvis.judge.engine._spectrum", lambda plan, spectra: [None] * len(spectra))
-    (second,) = judge(fit, search=[str(search)], sturdiness=False)
+    (second,) = judge(fit, search=[str(search)], sturdiness=0)
     assert [row["choice"] for row in second.rows] == [row["choice"] for row in first.rows]
     cache.write_bytes(b"broken")
     assert Album.read(cache) == {}
@@ -135,15 +135,15 @@ def test_thumbnails_stand_in_for_photos_that_are_gone(fit: Path, search: Path, t
     edit_manifest(search, "recipe", data=f"folder:{tmp_path / 'moved away'}")
     album = open_album(read_search(search), None, split="validation", photos="auto", folder=fit)
     assert album is not None and album.kind == "thumbs"
-    (done,) = judge(fit, search=[str(search)], sturdiness=False)
+    (done,) = judge(fit, search=[str(search)], sturdiness=0)
     assert done.about["photos"] == "thumbs" and "choice" in done.summary
 
 
 def test_without_photos_only_what_needs_none(fit: Path, photos: Path) -> None:
-    (done,) = judge(fit, sturdiness=False)
+    (done,) = judge(fit, sturdiness=0)
     assert "choice" not in done.summary and "spectrum" not in done.summary and "top5" in done.summary
     assert any("search=" in note for note in done.about["notes"])
-    (done,) = judge(fit, sturdiness=False, data=f"folder:{photos}")
+    (done,) = judge(fit, sturdiness=0, data=f"folder:{photos}")
     assert "choice" not in done.summary and done.summary["spectrum"][0] > 0 and done.about["kid"]["mean"] > 0
 
 
@@ -158,7 +158,7 @@ def test_several_judges_stand_in_columns(fit: Path, capsys: pytest.CaptureFixtur
 
     monkeypatch.setattr(engine, "load_eye", loaded)
     names = "judge=[vitvis_resnet,resnet18]"
-    assert vitvis.judge.COMMAND.main([f"run={fit}", names, "sturdiness=false", "trainer.progress=none"]) == 0
+    assert vitvis.judge.COMMAND.main([f"run={fit}", names, "sturdiness=0", "trainer.progress=none"]) == 0
     head = capsys.readouterr().out.splitlines()[0]
     assert "fit by vitvis_resnet" in head and "fit by resnet18" in head
     summary = json.loads((fit / "summary.json").read_text())

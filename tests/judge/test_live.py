@@ -20,7 +20,7 @@ def test_records_carry_the_verdict_of_the_command(made: Path, search: Path, tmp_
     out = tmp_path / "run"
     judge = {"judge.model": "vitvis_resnet", "judge.search": str(search)}
     records = vitvis.fit.run({**QUICK, **judge}, seeds=[0], chunk=2, out=str(out))
-    (done,) = vitvis.judge.run(run=str(out), search=str(search), sturdiness=False, trainer={"progress": "none"})
+    (done,) = vitvis.judge.run(run=str(out), search=str(search), sturdiness=0, trainer={"progress": "none"})
     rows = {row["address"]: row for row in done.rows}
     assert {record["address"] for record in records} == set(rows)
     for record in records:

@@ -7,8 +7,8 @@ count, so that nothing is left to a draw.
 
 **What all units of a site share is taken out.** If photos full of contrast excite every unit of a site, white noise
 would choose well for each of them. The directions that tell strong photos from weak ones, and from ordinary ones, for
-the site's units on the whole are projected out of the space; an explanation that says nothing about *this* unit then
-scores half.
+the site's units on the whole are projected out of the space, and so are those of white noise and of plain grey; an
+explanation that says nothing about *this* unit then scores half.
 """
 
 from __future__ import annotations
@@ -142,19 +142,20 @@ class SharedContrast:
         units: Photos of some units of one site: always the same ones, so that a unit's score doesn't depend on which
             others are judged with it.
         space: Directions of all photos, `[N, D]`.
+        blank: Directions of images that explain nothing, `[K, D]`, to be projected out as well.
     """
 
     #: With fewer units than this, what they share can't be told from what each of them looks for.
     ENOUGH = 8
 
-    def __init__(self, units: Sequence[Pairs], space: Floats) -> None:
+    def __init__(self, units: Sequence[Pairs], space: Floats, blank: Floats | None = None) -> None:
         contrasts = [_contrast(pairs, space) for pairs in units if pairs.usable]
         self.count = len(contrasts)
         self.total = np.sum(contrasts, axis=0) if contrasts else np.zeros((2, space.shape[1]))
-        self._none = np.zeros((0, space.shape[1]))
+        self.blank = np.zeros((0, space.shape[1])) if blank is None else blank
 
     def basis(self, own: Pairs | None = None, space: Floats | None = None) -> Floats:
-        """Return orthonormal directions `[0..2, D]` to project out.
+        """Return orthonormal directions `[0..K + 2, D]` to project out.
 
         Args:
             own: A unit that was among `units` and is judged now: it is left out, or it would lose part of what
@@ -164,16 +165,15 @@ class SharedContrast:
         total, count = self.total, self.count
         if own is not None and space is not None and own.usable:
             total, count = total - _contrast(own, space), count - 1
-        if count < self.ENOUGH:
-            return self._none
+        rows = [*self.blank, *(total / count if count >= self.ENOUGH else ())]
         basis: list[Floats] = []
-        for row in total / count:
+        for row in rows:
             for before in basis:
                 row = row - (row @ before) * before
             length = np.linalg.norm(row)
             if length > 1e-6:
                 basis.append(row / length)
-        return np.stack(basis) if basis else self._none
+        return np.stack(basis) if basis else np.zeros((0, self.total.shape[1]))
 
 
 def _contrast(pairs: Pairs, space: Floats) -> Floats:

@@ -19,9 +19,10 @@ from vitvis.errors import VitvisError
 from vitvis.judge.album import Album, as_tensor, missing, open_album
 from vitvis.judge.case import Case, load_model, open_case
 from vitvis.judge.classes import classes_of
+from vitvis.judge.controls import blank_directions, noise_directions
 from vitvis.judge.eye import Eye, load_eye
 from vitvis.judge.naturalness import kernel_distance, radial_spectrum, spectrum_distance
-from vitvis.judge.pairs import needed_photos, reference_units, search_record
+from vitvis.judge.pairs import address_hash, needed_photos, reference_units, search_record
 from vitvis.judge.passes import Job, Passes, PhotoJob, PictureJob, decoding_processes, read_job
 from vitvis.judge.results import Judgement, write_judgement
 from vitvis.judge.scores import (
@@ -45,7 +46,6 @@ __all__ = ["Judgement", "judge_runs"]
 #: Where what was seen waits until a judgement is whole.
 WORK = "judge/work"
 _PLACE = ("accelerator", "devices", "num_nodes", "threads", "progress")
-_NOISE = 8
 _SPECTRA = 256
 
 
@@ -182,10 +182,14 @@ def _plan(case: Case, eyes: Sequence[Eye], settings: JudgeSettings) -> _Plan:
             ]
     for site in dict.fromkeys(row["site"] for row in case.records):
         places = [place for place, row in enumerate(case.records) if row["site"] == site]
+        shaken = set(
+            sorted({case.records[place]["address"] for place in places}, key=address_hash)[: settings.sturdiness]
+        )
         for start in range(0, len(places), settings.batch_size):
             own = places[start : start + settings.batch_size]
             rows = [case.records[place] for place in own]
-            units = case.units(rows) if settings.sturdiness else None
+            sturdy = [number for number, row in enumerate(rows) if row["address"] in shaken]
+            units = case.units(rows) if sturdy else None
             job = PictureJob(
                 plan.work / f"{own[0]:06d}.npz",
                 eyes,
@@ -193,8 +197,9 @@ def _plan(case: Case, eyes: Sequence[Eye], settings: JudgeSettings) -> _Plan:
                 None if units is None else units[1],
                 None if units is None else units[0],
                 case.grid(site),
-                case.backbone if settings.sturdiness else None,
+                case.backbone,
                 case.tokens,
+                sturdy,
             )
             plan.picture_jobs.append((job, own))
     return plan
@@ -243,16 +248,17 @@ def _judge_one(plan: _Plan, eye: Eye, settings: JudgeSettings) -> Judgement:
         else:
             by_chance = np.stack([known[index] for index in chance])
             space = make_space(by_chance, eye.widths)
-            deep = slice(-eye.widths[-1], None)
             kid = kernel_distance(
-                torch.from_numpy(seen[:, deep]), torch.from_numpy(by_chance[:, deep]), seed=settings.seed
+                torch.from_numpy(space.deepest(seen)), torch.from_numpy(space.deepest(by_chance)), seed=settings.seed
             )
             _merge(rows, [{"spectrum": value} for value in _spectrum(plan, spectra)])
             if case.search is not None:
                 order = sorted(known)
                 directions = space.place(np.stack([known[index] for index in order]))
-                photos = Photos(directions, {index: row for row, index in enumerate(order)}, case.search)
-                noise = space.place(_noise_features(eye, case, settings.seed))
+                size = case.manifest["backbone"]["image_size"]
+                rows_of = {index: row for row, index in enumerate(order)}
+                photos = Photos(directions, rows_of, case.search, blank_directions(eye, space, size))
+                noise = noise_directions(eye, space, size, settings.seed)
                 _merge(rows, choice_columns(case.records, space.place(seen), noise, photos, settings.seed))
     else:
         notes.append("no choice test, no KID and no spectrum: give search=FOLDER of the run's model (or data=)")
@@ -341,13 +347,6 @@ def _spectrum(plan: _Plan, spectra: np.ndarray) -> list[float | None]:
         return [None] * len(spectra)
     photos = radial_spectrum(torch.stack(seen))
     return [float(value) for value in spectrum_distance(torch.from_numpy(spectra), photos)]
-
-
-def _noise_features(eye: Eye, case: Case, seed: int) -> np.ndarray:
-    size = [int(side) for side in case.manifest["backbone"]["image_size"]]
-    noise = torch.rand(_NOISE, 3, *size, generator=torch.Generator().manual_seed(seed))
-    device = next(eye.backbone.buffers()).device
-    return eye.look(noise.to(device)).features.cpu().numpy()
 
 
 def _number(value: Any) -> float | None:

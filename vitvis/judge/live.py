@@ -13,6 +13,7 @@ from vitvis.errors import VitvisError
 from vitvis.judge.album import Album, missing, open_album
 from vitvis.judge.case import search_of
 from vitvis.judge.classes import match_outputs
+from vitvis.judge.controls import blank_directions
 from vitvis.judge.eye import Eye, load_eye
 from vitvis.judge.pairs import needed_photos, reference_units, search_record
 from vitvis.judge.passes import PhotoJob
@@ -79,12 +80,14 @@ class Verdicts:
                 f"not of {plan.backbone.name} with these weights"
             )
         self.eye, self.search, self.device = eye, search, plan.device
+        self.size = plan.backbone.image_size
         self.album = open_album(search, None, split="", photos="auto", folder=plan.path)
         tokens = plan.settings.objective.tokens
         self.same_tokens = search is not None and (search.manifest.get("recipe") or {}).get("tokens") == tokens
         self.classes = match_outputs(plan.backbone, eye)
         self._known: dict[int, np.ndarray] = {}
         self._space: Space | None = None
+        self._blank: np.ndarray | None = None
 
     def __call__(self, records: Sequence[Mapping[str, Any]], images: Tensor) -> list[dict[str, Any]]:
         """Return the judge's columns of some records.
@@ -135,7 +138,10 @@ class Verdicts:
             self._space = make_space(np.stack(seen), self.eye.widths)
         order = sorted(self._known)
         directions = self._space.place(np.stack([self._known[index] for index in order]))
-        return Photos(directions, {index: row for row, index in enumerate(order)}, self.search), self._space
+        if self._blank is None:
+            self._blank = blank_directions(self.eye, self._space, self.size)
+        rows = {index: row for row, index in enumerate(order)}
+        return Photos(directions, rows, self.search, self._blank), self._space
 
     def _see(self, album: Album, wanted: Iterable[int]) -> None:
         if not missing(wanted, self._known):

@@ -11,7 +11,15 @@ import numpy as np
 from vitvis.judge.choice import Pairs
 from vitvis.search.reading import SearchRun
 
-__all__ = ["REFERENCE_UNITS", "make_pairs", "middle_photos", "needed_photos", "reference_units", "search_record"]
+__all__ = [
+    "REFERENCE_UNITS",
+    "address_hash",
+    "make_pairs",
+    "middle_photos",
+    "needed_photos",
+    "reference_units",
+    "search_record",
+]
 
 #: Units of a site whose photos tell what the site's units share.
 REFERENCE_UNITS = 32
@@ -35,7 +43,12 @@ def middle_photos(run: SearchRun) -> list[int]:
 def reference_units(run: SearchRun, site: str, count: int = REFERENCE_UNITS) -> Sequence[Mapping[str, Any]]:
     """Return records of some units of a site, the same ones whatever is judged: those with the smallest hashes."""
     rows = run.sites.get(site, [])
-    return sorted(rows, key=lambda row: hashlib.blake2b(row["address"].encode(), digest_size=8).digest())[:count]
+    return sorted(rows, key=lambda row: address_hash(row["address"]))[:count]
+
+
+def address_hash(address: str) -> bytes:
+    """Return what units are drawn by: the same ones in every run, whatever else is asked for."""
+    return hashlib.blake2b(address.encode(), digest_size=8).digest()
 
 
 def make_pairs(

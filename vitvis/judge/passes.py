@@ -81,7 +81,7 @@ class PhotoJob:
 
 @dataclass
 class PictureJob:
-    """Eyes look at some pictures of one site, and the run's own model at changed ones."""
+    """Eyes look at some pictures of one site, and the run's own model at changed ones of the places in `sturdy`."""
 
     path: Path
     eyes: Sequence[Eye]
@@ -91,6 +91,7 @@ class PictureJob:
     grid: tuple[int, int] | None
     backbone: Backbone | None
     tokens: Any = "patches"
+    sturdy: Sequence[int] = ()
 
     def load(self) -> tuple[Tensor, list[int]]:
         """Decode the pictures."""
@@ -108,9 +109,14 @@ class PictureJob:
             found[f"features/{eye.name}"] = look.features
             if look.logits is not None:
                 found[f"logits/{eye.name}"] = look.logits
-        if self.backbone is not None and self.site is not None and self.units is not None:
-            kept = sturdiness(self.backbone, images, self.site, self.units, self.tokens)
-            found |= {f"kept/{name}": value for name, value in kept.items()}
+        if self.backbone is not None and self.site is not None and self.units is not None and self.sturdy:
+            chosen = list(self.sturdy)
+            units = [self.units[place] for place in chosen]
+            kept = sturdiness(self.backbone, images[chosen], self.site, units, self.tokens)
+            for name, value in kept.items():
+                found[f"kept/{name}"] = torch.full((len(images),), torch.nan).index_copy(
+                    0, torch.tensor(chosen), value.cpu()
+                )
         return {name: value.float().cpu().numpy() for name, value in found.items()}
 
 

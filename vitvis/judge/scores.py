@@ -36,11 +36,13 @@ class Photos:
         directions: `[N, D]`, of length 1.
         rows: Their rows by dataset index.
         search: Where units' photos are listed.
+        blank: Directions of images that explain nothing, `[K, D]`; None for none.
     """
 
     directions: Floats
     rows: Mapping[int, int]
     search: SearchRun
+    blank: Floats | None = None
 
 
 def choice_columns(
@@ -63,7 +65,7 @@ def choice_columns(
     for site, places in sites.items():
         reference = reference_units(photos.search, site)
         pairs_of = {row["address"]: make_pairs(row, photos.rows) for row in reference}
-        shared = SharedContrast(list(pairs_of.values()), photos.directions)
+        shared = SharedContrast(list(pairs_of.values()), photos.directions, photos.blank)
         for place in places:
             record = records[place]
             found = search_record(photos.search, record["address"])

@@ -30,8 +30,9 @@ class JudgeSettings:
     photos: str = setting("auto", choices=("auto", "data", "thumbs"))
     """What a judge sees of a photo: data (at its own resolution), thumbs (the thumbnails of the search), or data where
     it is still there."""
-    sturdiness: bool = setting(True)
-    """Measure how much of its activation a picture keeps under small changes; needs the run's own model."""
+    sturdiness: int | None = setting(128, unit="pictures", minimum=0, maximum=limits.COUNT)
+    """Pictures of each site whose activation is read again under small changes, those with the smallest hashes of
+    their addresses; all of them when null. It needs the run's own model, and is most of the work."""
     samples: int = setting(512, unit="photos", minimum=20, maximum=limits.COUNT)
     """Photos drawn by chance that pictures are compared with."""
     batch_size: int = setting(64, unit="images", minimum=1, maximum=limits.COUNT)

@@ -38,9 +38,16 @@ class Space:
         Each feature is measured from the photos' mean in their standard deviations; each depth is then brought to the
         same length, so that a wide layer does not outvote a narrow one.
         """
-        scaled = (np.asarray(features, np.float64) - self.mean) / self.scale
+        scaled = self._scaled(features)
         parts = np.split(scaled, np.cumsum(self.widths)[:-1], axis=1)
         return unit_rows(np.concatenate([unit_rows(part) for part in parts], 1)).astype(np.float32)
+
+    def deepest(self, features: Floats) -> NDArray[np.float64]:
+        """Return the features `[N, d]` of the deepest layer of `[N, D]`, in deviations of photos from their mean."""
+        return self._scaled(features)[:, -self.widths[-1] :]
+
+    def _scaled(self, features: Floats) -> NDArray[np.float64]:
+        return (np.asarray(features, np.float64) - self.mean) / self.scale
 
 
 def make_space(photos: Floats, widths: Sequence[int]) -> Space:
