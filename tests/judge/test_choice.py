@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from vitvis.judge.choice import Choice, Pairs, SharedContrast, choose, choose_by_photos, right_share, without
+from vitvis.judge.choice import (
+    Choice,
+    Pairs,
+    SharedContrast,
+    choose,
+    choose_by_photos,
+    level,
+    orthonormal,
+    right_share,
+    without,
+)
 from vitvis.judge.space import make_space, unit_rows
 
 PHOTOS, UNITS, WIDTH = 600, 40, 32
@@ -130,3 +142,25 @@ def test_space_is_blind_to_the_scale_of_a_feature_and_gives_depths_the_same_say(
     assert np.square(placed[:, :4]).sum(1) == pytest.approx(0.5, abs=1e-6)
     with pytest.raises(ValueError, match="12"):
         make_space(photos, (4, 4))
+
+
+def test_along_what_explains_nothing_strong_and_other_photos_are_alike() -> None:
+    """A unit whose strong photos are all noisier: noise points at them until they are levelled, its look still does."""
+    space, units, looks = make_world()
+    draw = np.random.default_rng(5)
+    axis = unit_rows(draw.normal(size=WIDTH))
+    found = []
+    for pairs, look in zip(units, looks, strict=True):
+        noisy = space[np.concatenate([pairs.strong, pairs.weak, pairs.middle])]  # a photo may be in two groups
+        groups = np.split(np.arange(60), [20, 40])
+        pairs = replace(pairs, strong=groups[0], weak=groups[1], middle=groups[2])
+        noisy[pairs.strong] += 0.5 * axis
+        assert choose(pairs, noisy, axis).share > 0.8
+        near = level(noisy, groups, orthonormal(axis[None]))
+        for rows in groups:
+            assert near[rows].mean(0) @ axis == pytest.approx(0, abs=1e-9)
+        found.append((choose(pairs, near, axis).share, choose(pairs, near, look).share))
+        drowned = choose(pairs, near, look + 20 * axis).share  # noise in a picture drowns what it shows
+        assert drowned < found[-1][1]
+    assert np.mean(found, 0)[0] == pytest.approx(0.5, abs=0.03)
+    assert np.mean(found, 0)[1] > 0.9

@@ -68,13 +68,6 @@ def test_photos_beat_a_picture_beats_another_units_and_noise_is_chance(world: Wo
     assert abs(noise.mean() - 0.5) < 3 * error(noise)
 
 
-def test_easy_pairs_are_easier(world: World) -> None:
-    rows = world.rows(world.images)
-    assert column(rows, "choice_easy").mean() > column(rows, "choice_hard").mean()
-    deciles = np.array([[np.nan if share is None else share for share in row["choice_by_decile"]] for row in rows])
-    assert np.nanmean(deciles[:5]) > np.nanmean(deciles[5:])
-
-
 @pytest.mark.parametrize("kind", ["noise", "blur"])
 def test_choice_falls_step_by_step_with_damage(world: World, kind: str) -> None:
     from torchvision.transforms.functional import gaussian_blur

@@ -7,8 +7,9 @@ count, so that nothing is left to a draw.
 
 **What all units of a site share is taken out.** If photos full of contrast excite every unit of a site, white noise
 would choose well for each of them. The directions that tell strong photos from weak ones, and from ordinary ones, for
-the site's units on the whole are projected out of the space, and so are those of white noise and of plain grey; an
-explanation that says nothing about *this* unit then scores half.
+the site's units on the whole are projected out of the space. Along the directions of white noise and of plain grey, a
+unit's strong, weak and ordinary photos are brought to the same mean: an explanation that says nothing about *this*
+unit then scores half, while noise in a picture still drowns what it shows, as it does for people.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 
 from vitvis.judge.space import unit_rows
 
-__all__ = ["Choice", "Pairs", "SharedContrast", "choose", "choose_by_photos", "right_share"]
+__all__ = ["Choice", "Pairs", "SharedContrast", "choose", "choose_by_photos", "level", "orthonormal", "right_share",
+           "without"]  # fmt: skip
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -142,20 +144,18 @@ class SharedContrast:
         units: Photos of some units of one site: always the same ones, so that a unit's score doesn't depend on which
             others are judged with it.
         space: Directions of all photos, `[N, D]`.
-        blank: Directions of images that explain nothing, `[K, D]`, to be projected out as well.
     """
 
     #: With fewer units than this, what they share can't be told from what each of them looks for.
     ENOUGH = 8
 
-    def __init__(self, units: Sequence[Pairs], space: Floats, blank: Floats | None = None) -> None:
+    def __init__(self, units: Sequence[Pairs], space: Floats) -> None:
         contrasts = [_contrast(pairs, space) for pairs in units if pairs.usable]
         self.count = len(contrasts)
         self.total = np.sum(contrasts, axis=0) if contrasts else np.zeros((2, space.shape[1]))
-        self.blank = np.zeros((0, space.shape[1])) if blank is None else blank
 
     def basis(self, own: Pairs | None = None, space: Floats | None = None) -> Floats:
-        """Return orthonormal directions `[0..K + 2, D]` to project out.
+        """Return orthonormal directions `[0..2, D]` to project out.
 
         Args:
             own: A unit that was among `units` and is judged now: it is left out, or it would lose part of what
@@ -165,15 +165,7 @@ class SharedContrast:
         total, count = self.total, self.count
         if own is not None and space is not None and own.usable:
             total, count = total - _contrast(own, space), count - 1
-        rows = [*self.blank, *(total / count if count >= self.ENOUGH else ())]
-        basis: list[Floats] = []
-        for row in rows:
-            for before in basis:
-                row = row - (row @ before) * before
-            length = np.linalg.norm(row)
-            if length > 1e-6:
-                basis.append(row / length)
-        return np.stack(basis) if basis else np.zeros((0, self.total.shape[1]))
+        return orthonormal(total / count if count >= self.ENOUGH else total[:0])
 
 
 def _contrast(pairs: Pairs, space: Floats) -> Floats:
@@ -182,6 +174,33 @@ def _contrast(pairs: Pairs, space: Floats) -> Floats:
     return np.stack(
         [strong - space[rows].mean(0) if len(rows) else np.zeros_like(strong) for rows in (pairs.weak, pairs.middle)]
     )
+
+
+def orthonormal(rows: Floats) -> Floats:
+    """Return an orthonormal basis `[0..K, D]` of rows `[K, D]`, in their order (Gram and Schmidt)."""
+    basis: list[Floats] = []
+    for row in rows:
+        for before in basis:
+            row = row - (row @ before) * before
+        length = np.linalg.norm(row)
+        if length > 1e-6:
+            basis.append(row / length)
+    return np.stack(basis) if basis else np.zeros((0, rows.shape[1]))
+
+
+def level(directions: Floats, groups: Sequence[Ints], basis: Floats) -> Floats:
+    """Return directions `[N, D]` of which each group has the mean 0 along each row of an orthonormal basis `[K, D]`.
+
+    Args:
+        directions: Of photos.
+        groups: Rows of each group.
+        basis: Directions of images that explain nothing.
+    """
+    levelled = np.array(directions)
+    for rows in groups:
+        if len(rows):
+            levelled[rows] -= (levelled[rows].mean(0) @ basis.T) @ basis
+    return levelled
 
 
 def without(directions: Floats, basis: Floats) -> Floats:

@@ -14,7 +14,7 @@ from vitvis.judge.space import Space
 __all__ = ["blank_directions", "noise_directions"]
 
 _IMAGES = 8
-_OWN_SEED = 2**31 - 1  # of the noise whose direction is taken out; the noise that is tried is another
+_OWN_SEED = 2**31 - 1  # of the noise along which photos are levelled; the noise that is tried is another
 
 
 def noise_directions(eye: Eye, space: Space, size: Sequence[int], seed: int) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from vitvis.judge.agreement import agreement
-from vitvis.judge.choice import Choice, Pairs, SharedContrast, choose, choose_by_photos, without
+from vitvis.judge.choice import Choice, Pairs, SharedContrast, choose, choose_by_photos, level, orthonormal, without
 from vitvis.judge.pairs import make_pairs, reference_units, search_record
 from vitvis.judge.space import Space
 from vitvis.judge.transfer import transfer
@@ -65,7 +65,7 @@ def choice_columns(
     for site, places in sites.items():
         reference = reference_units(photos.search, site)
         pairs_of = {row["address"]: make_pairs(row, photos.rows) for row in reference}
-        shared = SharedContrast(list(pairs_of.values()), photos.directions, photos.blank)
+        shared = SharedContrast(list(pairs_of.values()), photos.directions)
         for place in places:
             record = records[place]
             found = search_record(photos.search, record["address"])
@@ -77,7 +77,7 @@ def choice_columns(
             if not pairs.usable:
                 continue
             basis = shared.basis(pairs_of.get(found["address"]), photos.directions)
-            near, own = _localise(pairs, photos.directions, basis)
+            near, own = _localise(pairs, photos, basis)
             if noise is None:
                 rows[place] = _own_columns(choose(own, near, without(pictures[place], basis)))
                 continue
@@ -92,11 +92,13 @@ def choice_columns(
     return rows
 
 
-def _localise(pairs: Pairs, directions: Floats, basis: Floats) -> tuple[Floats, Pairs]:
+def _localise(pairs: Pairs, photos: Photos, basis: Floats) -> tuple[Floats, Pairs]:
     """Return the directions of a unit's own photos, without what its site shares, and its pairs as rows of these."""
     parts = (pairs.strong, pairs.weak, pairs.middle)
-    near = without(directions[np.concatenate(parts)], basis)
+    near = without(photos.directions[np.concatenate(parts)], basis)
     strong, weak, middle = np.split(np.arange(len(near)), np.cumsum([len(part) for part in parts])[:-1])
+    if photos.blank is not None:
+        near = level(near, (strong, weak, middle), orthonormal(without(photos.blank, basis)))
     return near, replace(pairs, strong=strong, weak=weak, middle=middle)
 
 
