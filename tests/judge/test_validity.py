@@ -65,7 +65,7 @@ def test_photos_beat_a_picture_beats_another_units_and_noise_is_chance(world: Wo
     other, noise = column(rows, "choice_other"), column(rows, "choice_noise")
     assert photos > own > other.mean() + 2 * error(other)
     assert own > 0.6
-    assert abs(noise.mean() - 0.5) < 3 * error(noise)
+    assert abs(noise.mean() - 0.5) < 0.05  # eight images of noise for all units: units say nothing about their error
 
 
 @pytest.mark.parametrize("kind", ["noise", "blur"])
