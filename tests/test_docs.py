@@ -16,7 +16,14 @@ from vitvis.fit.settings import FitSettings
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")),
          ROOT / "vitvis" / "bundled" / "README.md"]  # fmt: skip
-RUN = ["README.md", "docs/getting-started.md", "docs/choosing-units.md", "docs/python.md", "docs/recipes.md"]
+RUN = [
+    "README.md",
+    "docs/getting-started.md",
+    "docs/choosing-units.md",
+    "docs/python.md",
+    "docs/recipes.md",
+    "docs/settings.md",
+]
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

@@ -174,7 +174,14 @@ def test_python_mappings_and_instances_are_layers():
 def test_help_names_every_setting_with_unit_and_default(capsys):
     assert TEST.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for words in ("steps", "[60 steps]", "group.noise.std", "pixel | fourier", "off unless asked for", "[null]"):
+    for words in (
+        "steps",
+        "[60 steps; from 1]",
+        "group.noise.std",
+        "pixel | fourier",
+        "off unless asked for",
+        "[null]",
+    ):
         assert words in text
 
 

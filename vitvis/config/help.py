@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, is_dataclass
 from typing import Any
 
-from vitvis.config.fields import help_texts, iterate_settings, rules_of
+from vitvis.config.fields import Rules, help_texts, iterate_settings, rules_of
 from vitvis.config.values import group_of, members
 
 __all__ = ["format_help"]
@@ -46,7 +46,27 @@ def _entry(name: str, text: str, item: Field, width: int) -> list[str]:
         text += f" ({' | '.join(rules.choices)})"
     unit = f" {rules.unit}" if rules.unit else ""
     shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else _show(default)
-    return _two_columns(name, f"{text} [{shown}{unit if default is not None else f',{unit}' if unit else ''}]", width)
+    unit = unit if default is not None else f",{unit}" if unit else ""
+    return _two_columns(name, f"{text} [{shown}{unit}{_range(rules)}]", width)
+
+
+def _range(rules: Rules) -> str:
+    """Return `; 1 to 100`, or nothing where a setting has no bounds."""
+    low = (
+        f"{rules.minimum:,}"
+        if rules.minimum is not None
+        else f"above {rules.above:,}"
+        if rules.above is not None
+        else ""
+    )
+    high = (
+        f"{rules.maximum:,}"
+        if rules.maximum is not None
+        else f"below {rules.below:,}"
+        if rules.below is not None
+        else ""
+    )
+    return f"; {low} to {high}" if low and high else f"; from {low}" if low else f"; up to {high}" if high else ""
 
 
 def _show(default: Any) -> str:
