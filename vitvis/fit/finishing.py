@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from vitvis.runs.records import read_shards
 from vitvis.runs.summary import RunningSummary, judged, summarize
 
 __all__ = ["Finished", "finish"]
+
+_log = logging.getLogger("vitvis")
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,11 @@ def _join_curves(folder: RunFolder, shards: Mapping[str, Sequence[Mapping[str, A
     there: while the run went on it knew those of its own process alone.
     """
     target, parts = folder.path / "metrics.csv", sorted((folder.path / CURVES).glob("*.csv"))
-    rows = {(row["chunk"], int(row["step"])): row for path in [target, *parts] for row in read_csv(path)}
+    if target.is_file() and not folder.is_whole(target.name):
+        _log.warning("%s: is damaged and was removed; the curves in it are lost, pictures and records are not", target)
+        folder.remove(target.name)
+    rows = {(row["chunk"], int(row["step"])): row for path in [target, *parts] for row in read_csv(path)
+            if row.get("chunk") and row.get("site") and str(row.get("step")).isdigit()}  # fmt: skip
     if not rows:
         return
     depths = {site["name"]: site["depth"] for site in folder.manifest["backbone"]["sites"]}
