@@ -163,7 +163,7 @@ def test_the_readme_names_set_up_job_and_tests():
     assert shell[0].splitlines() == ["uv run vitvis fit", "uv run --extra dev pytest"]
     assert "pip install -e '.[dev]'" in shell[1].splitlines()[1]
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert "pip install --quiet -e '.[dev]'" in ci and "python -m pytest" in ci
+    assert "install --quiet -e '.[dev]'" in ci and "python -m pytest" in ci
     assert any("python -m pytest" in text for text in shell)
 
 
