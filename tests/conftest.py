@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +31,20 @@ def shared_dir() -> Path:
     if not (SHARED / "weights").is_dir():
         pytest.skip("needs ../shared (real weights and photos beside the repository)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, one for all tests: two drivers in one process get into each other's loop."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("needs a chromium on this machine")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_api.sync_playwright() as driver:
+        window = driver.chromium.launch(executable_path=chromium, args=flags)
+        yield window
+        window.close()
 
 
 @pytest.fixture(autouse=True)

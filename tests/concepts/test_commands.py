@@ -186,7 +186,7 @@ def test_a_fit_alone_has_words_and_no_score(runs: dict[str, Path]) -> None:
             "run=vit fit=fit language=open_clip:vitvis-tiny language_weights=none",
             "none of the searches is of that model",
         ),
-        ("run=clip language_weights=none", "not the weights of the run's own"),
+        ("run=clip language_weights=other", "not the weights of the run's own"),
         ("run=bare", "thumbs=strongest"),
     ],
 )
@@ -199,9 +199,11 @@ def test_wrong_commands_are_one_line_and_leave_nothing(
         run_search([*clip.words, "thumbs=strongest"], photos, tmp_path / "bare")
         for thumb in (tmp_path / "bare/thumbs").iterdir():
             thumb.unlink()
-    places = {**runs, "bare": tmp_path / "bare"}
+    places = {**runs, "bare": tmp_path / "bare", "other": tmp_path / "other.pt"}
+    if "other" in words:
+        torch.save({name: value + 0.01 for name, value in clip.model.state_dict().items()}, places["other"])
     argv = [
-        f"{key}={places.get(value, value) if key in ('run', 'fit') else value}"
+        f"{key}={places.get(value, value) if key in ('run', 'fit', 'language_weights') else value}"
         for key, _, value in (word.partition("=") for word in words.split())
     ]
     capsys.readouterr()

@@ -23,7 +23,7 @@ EVERY = {
     "shift": AugmentSettings(affine=None, noise=None, shift=ShiftSettings(pixels=4)),
     "shift-each": AugmentSettings(affine=None, noise=None, shift=ShiftSettings(pixels=4, shared=False)),
     "color": AugmentSettings(affine=None, noise=None, color=ColorSettings()),
-    "noise": AugmentSettings(affine=None, noise=NoiseSettings(start=0.5)),
+    "noise": AugmentSettings(affine=None, noise=NoiseSettings(start=0.5, end=0.0)),
     "noise-channel": AugmentSettings(affine=None, noise=NoiseSettings(start=0.5, per="channel")),
     "crop": AugmentSettings(affine=None, noise=None, crop=CropSettings(smallest=0.5)),
     "kornia": AugmentSettings(affine=None, noise=None, kornia={"RandomGaussianBlur": {

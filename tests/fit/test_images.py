@@ -69,7 +69,7 @@ def test_a_picture_is_the_start(kind, tmp_path) -> None:
 
 
 def test_phase_keeps_every_magnitude_whatever_the_phases() -> None:
-    settings = ImageSettings(kind="phase", decorrelate=False, contrast=0.8)
+    settings = ImageSettings(kind="phase", decay=1.0, decorrelate=False, contrast=0.8)
     image = make_image((32, 32), settings)
     magnitudes = []
     for seed in (0, 1):
@@ -133,7 +133,7 @@ def test_a_start_that_is_missing_is_one_line() -> None:
 def test_one_fourier_coefficient_is_one_wave(row, column) -> None:
     """A quarter of `a / f`, as lucid has it: `2 a / (4 f sqrt(H W)) cos(2 pi (u y + v x))`, then the sigmoid."""
     height, width, amplitude = 16, 24, 0.7
-    image = make_image((height, width), ImageSettings(kind="fourier", decorrelate=False))
+    image = make_image((height, width), ImageSettings(kind="fourier", decay=1.0, decorrelate=False))
     parameter = torch.zeros(1, 3, height, width // 2 + 1, 2)
     parameter[0, :, row, column, 0] = amplitude
     if column == 0 and row:  # the coefficient of -f lies in the half that is kept, and has to be there for a real wave

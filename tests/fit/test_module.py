@@ -106,7 +106,8 @@ def test_going_on_from_a_chunk_state_gives_the_same_image(fit, tmp_path, recipe)
     assert torch.equal(resumed[KEY], whole[KEY])
     assert torch.equal(module.pictures(), first.pictures())
     ease, before = module.levers.ease, first.levers.ease
-    assert ease is None or (0 < ease.vigour < 1 and torch.equal(ease.vigour, before.vigour))
+    assert torch.equal(ease.vigour, before.vigour)
+    assert ease.vigour == 1 or "augment" in recipe  # under a threshold that is out of reach it has moved
 
 
 def test_lightnings_checkpoint_holds_the_image_alone_and_goes_on(fit, tmp_path) -> None:

@@ -102,8 +102,14 @@ def gauge():
 @pytest.fixture(scope="module")
 def pictures():
     """One unit's image by a recipe with a prior of photos, and by bare gradient ascent on pixels."""
-    recipe = {"units": ["blocks.3.mlp:3"], "steps": 40, "copies": 1, "trainer": {"threads": 1, "progress": "none"},
-              "logger": {"kind": ["none"]}}  # fmt: skip
+    recipe = {
+        "recipe": "activation",
+        "units": ["blocks.3.mlp:3"],
+        "steps": 40,
+        "copies": 1,
+        "trainer": {"threads": 1, "progress": "none"},
+        "logger": {"kind": ["none"]},
+    }
     bare = {"image": {"kind": "pixel"}, "optim": {"lr": 0.1}, "augment": {"affine": None, "noise": None}}
     found = {}
     with TemporaryDirectory() as folder:

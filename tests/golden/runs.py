@@ -123,7 +123,16 @@ def sweep_facts(folder: Path) -> Facts:
     """Run a sweep of two trials of three steps: the order of trials, the columns of the table, the best recipe."""
     spec = folder / "golden.yaml"
     spec.write_text(SWEEP)
-    trial = ["--", *CPU, "recipe=activation", "steps=3", "image.kind=pixel", "units=blocks.1.mlp:17,head:5", "chunk=4"]
+    trial = [
+        "--",
+        *CPU,
+        "recipe=activation",
+        "steps=3",
+        "image.kind=pixel",
+        "optim.lr=0.1",
+        "units=blocks.1.mlp:17,head:5",
+        "chunk=4",
+    ]
     made = run(["sweep", str(spec), "devices=cpu", "workers=1", *trial], folder / "sweep")
     rows = _table(made / "trials.csv")
     names = ("trials.parquet", "trials.csv", "sheet.png", "chart.png", "best.yaml", "index.html", "atlas/index.html")

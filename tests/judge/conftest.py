@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -61,16 +59,3 @@ def fit(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def search(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made / "search", tmp_path / "search"))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("needs a chromium on this machine")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_api.sync_playwright() as driver:
-        window = driver.chromium.launch(executable_path=chromium, args=flags)
-        yield window
-        window.close()
