@@ -107,7 +107,8 @@ def _language(settings: ConceptsSettings, manifests: Sequence[dict[str, Any]]) -
         raise VitvisError(f"language={name}: has no text tower; use a model of open_clip, such as open_clip:ViT-B-32")
     if settings.language is None and own is not None and backbone.weights_id != own["weights_id"]:
         raise VitvisError(
-            f"language_weights={weights}: are not the weights of the run's own {name}; give language_weights=FILE, or name the model too: language=open_clip:NAME"
+            f"language_weights={weights}: are not the weights of the run's own {name}; "
+            "give language_weights=FILE, or name the model too: language=open_clip:NAME"
         )
     return backbone
 
