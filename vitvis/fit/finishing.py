@@ -11,6 +11,7 @@ from typing import Any
 from PIL.Image import Image
 
 from vitvis import __version__
+from vitvis.bundled import BUNDLED
 from vitvis.draw.sheet import draw_sheets, rows_of_records
 from vitvis.fit.results import CURVES
 from vitvis.runs import RunFolder, read_csv, save_png, to_csv
@@ -60,13 +61,16 @@ def _title(folder: RunFolder) -> str:
     backbone = folder.manifest["backbone"]
     if backbone["weights"] == "none":
         return f"{backbone['name']}  (RANDOM weights)"
-    return f"{backbone['name']}  ({Path(backbone['weights']).name} weights {backbone['weights_id']})"
+    shipped = backbone["weights"] == "hub" and backbone["name"] in BUNDLED
+    source = "bundled" if shipped else Path(backbone["weights"]).name
+    return f"{backbone['name']}  ({source} weights {backbone['weights_id']})"
 
 
 def _subtitle(folder: RunFolder) -> str:
     recipe = folder.manifest["recipe"]
+    copies = "1 copy" if recipe["copies"] == 1 else f"{recipe['copies']} copies"
     return (
-        f"recipe {folder.manifest['recipe_hash']}, {recipe['steps']} steps of {recipe['copies']} copies, "
+        f"recipe {folder.manifest['recipe_hash']}, {recipe['steps']} steps of {copies}, "
         f"vitvis {__version__}; under each image: unit, activation of the clean image (mean over its tokens)"
     )
 
