@@ -113,6 +113,8 @@ def test_a_killed_judge_goes_on_and_says_the_same(fit: Path, search: Path, monke
     with pytest.raises(BaseException):  # noqa: B017  # Lightning turns Ctrl-C into SystemExit
         judge(fit, search=[str(search)], batch_size=4)
     assert len(done) == 7 and all(path.is_file() for path in done)
+    damaged = done.pop()  # and one of what was done is damaged: it is done again
+    damaged.write_bytes(damaged.read_bytes()[:-40])
     monkeypatch.setattr(passes, "atomic_write", lambda path, data: done.append(path) or plain(path, data))
     (again,) = judge(fit, search=[str(search)], batch_size=4)
     assert len(done) == len(set(done))  # nothing was done twice

@@ -1,14 +1,13 @@
 """The looking itself: batches of photos and pictures through models, shared out over processes, kept as they are done.
 
 A batch is a job with a file of its own. Jobs and their files are the same for any number of processes, and those that
-are done are skipped: a killed judge goes on where it was.
+are done and whole are skipped: a killed judge goes on where it was.
 """
 
 from __future__ import annotations
 
 import io
-import os
-import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,8 @@ from vitvis.judge.eye import Eye
 from vitvis.judge.naturalness import clipped, radial_spectrum
 from vitvis.judge.seam import seam
 from vitvis.judge.sturdiness import sturdiness
+from vitvis.launch.cores import count_cores
+from vitvis.launch.progress import Progress
 from vitvis.launch.ranks import own
 from vitvis.runs import atomic_write
 
@@ -126,6 +127,15 @@ def read_job(job: Job) -> Arrays:
         return {name: kept[name] for name in kept.files}
 
 
+def _is_whole(path: Path) -> bool:
+    """Say whether a job's file is there and every part of it has its checksum."""
+    try:
+        with zipfile.ZipFile(path) as kept:
+            return kept.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 class _Decoded(Dataset[tuple[int, Tensor, list[int]]]):
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.jobs = jobs
@@ -151,15 +161,16 @@ class Passes(pl.LightningModule):
     def __init__(self, jobs: Sequence[Job], models: Sequence[nn.Module], *, workers: int, progress: str) -> None:
         super().__init__()
         self.models = nn.ModuleList(models)
-        self.jobs, self.workers, self.progress = list(jobs), workers, progress
+        self.jobs, self.workers, self.style = list(jobs), workers, progress
         self._left: list[Job] = []
-        self._began, self._told = 0.0, 0.0
+        self._progress: Progress | None = None
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Return the loader of this rank's jobs that are not done yet."""
         mine = own(self.jobs, self.trainer.global_rank, self.trainer.world_size)
-        self._left = [job for job in mine if not job.path.is_file()]
-        self._began = self._told = time.perf_counter()
+        self._left = [job for job in mine if not _is_whole(job.path)]
+        style = "none" if self.trainer.global_rank else self.style
+        self._progress = Progress(len(mine), "batches", style, done=len(mine) - len(self._left))
         return DataLoader(_Decoded(self._left), batch_size=None, num_workers=self.workers if len(self._left) > 1 else 0)
 
     def predict_step(self, batch: tuple[int, Tensor, list[int]], batch_idx: int) -> None:
@@ -170,21 +181,21 @@ class Passes(pl.LightningModule):
         arrays: Mapping[str, np.ndarray] = job.see(images.to(self.device), [int(item) for item in places])
         np.savez(buffer, allow_pickle=False, **arrays)
         atomic_write(job.path, buffer.getvalue())
-        self._tell(batch_idx + 1)
+        assert self._progress is not None
+        self._progress.advance(1)
 
-    def _tell(self, done: int) -> None:
-        now = time.perf_counter()
-        last = done == len(self._left)
-        if self.progress == "none" or self.trainer.global_rank or (now - self._told < 10 and not last):
-            return
-        self._told = now
-        left = (now - self._began) / done * (len(self._left) - done)
-        print(f"{done} of {len(self._left)} batches, {left:.0f} s left", flush=True)
+    def on_predict_end(self) -> None:
+        """Leave the terminal as it was."""
+        if self._progress is not None:
+            self._progress.close()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Leave the terminal as it was."""
+        self.on_predict_end()
 
 
 def decoding_processes(workers: int | None, on_gpu: bool) -> int:
     """Return how many processes decode: what was asked for, or what suits the machine."""
     if workers is not None:
         return workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores) if on_gpu else 0
+    return min(8, count_cores()) if on_gpu else 0
