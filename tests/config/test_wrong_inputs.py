@@ -27,7 +27,7 @@ NEEDED = {
     "judge": ["run=run"],
     "runs": ["run"],
     "bundled.train": ["data.path=photos"],
-    "bundled.evaluate": ["data=photos.parquet"],
+    "bundled.evaluate": ["data=parquet:photos.parquet"],
     "bundled.export": ["checkpoint=photos.parquet"],
 }
 

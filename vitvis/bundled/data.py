@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytorch_lightning as L
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset
 
+from vitvis.data.kinds import open_source
+from vitvis.data.photo import UnusableImage
 from vitvis.errors import VitvisError
+from vitvis.runs.files import atomic_file
 
 __all__ = ["PhotoDataModule", "StepBatches", "decode_parquet", "read_photos"]
 
 
-def read_photos(files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Decode Parquet files with columns `image` (encoded bytes) and `label`.
+def read_photos(data: str, split: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Decode photos of one size as every command does (`vitvis.data`).
+
+    Args:
+        data: `KIND:PATH`.
+        split: Part of the data.
 
     Returns:
-        Photos `[N, 3, H, W]` uint8 and labels `[N]` int64, in the order of the files.
+        Photos `[N, 3, H, W]` uint8 and labels `[N]` int64, in the order of the data.
+
+    Raises:
+        VitvisError: no such data, or a photo that can't be used.
     """
+    source = open_source(data, split=split, regions="none")
     photos: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    for file in files:
-        for batch in pq.ParquetFile(file).iter_batches(2048, columns=["image", "label"]):
-            for data in batch.column("image").to_pylist():
-                photos.append(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).transpose(2, 0, 1))
-            labels.append(batch.column("label").to_numpy(zero_copy_only=False).astype(np.int64))
-    return np.stack(photos), np.concatenate(labels)
+    for index in range(len(source.labels)):
+        try:
+            photos.append(np.asarray(source.load(index)).transpose(2, 0, 1))
+        except UnusableImage as error:
+            raise VitvisError(f"data={data}: {source.key(index)}: {error}") from None
+    return np.stack(photos), source.labels
 
 
 def decode_parquet(folder: Path, split: str, cache: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -41,18 +47,14 @@ def decode_parquet(folder: Path, split: str, cache: Path) -> tuple[np.ndarray, n
     Raises:
         VitvisError: `folder` has no file of that split.
     """
-    photos, labels = cache / f"{split}-photos.npy", cache / f"{split}-labels.npy"
-    if not (photos.exists() and labels.exists()):
-        files = sorted(folder.glob(f"{split}*.parquet"))
-        if not files:
-            raise VitvisError(f"data.path={folder}: no {split}*.parquet there")
+    kept = cache / f"{split}-photos.npy", cache / f"{split}-labels.npy"
+    if not all(path.exists() for path in kept):
+        arrays = read_photos(f"parquet:{folder}", split)
         cache.mkdir(parents=True, exist_ok=True)
-        for path, array in zip((photos, labels), read_photos(files), strict=True):
-            part = path.with_name(f".{path.name}.{os.getpid()}")
-            with part.open("wb") as stream:
+        for path, array in zip(kept, arrays, strict=True):
+            with atomic_file(path) as stream:
                 np.save(stream, array)
-            part.rename(path)
-    return np.load(photos, mmap_mode="r"), np.load(labels)
+    return np.load(kept[0], mmap_mode="r"), np.load(kept[1])
 
 
 class StepBatches(IterableDataset):

@@ -1,14 +1,12 @@
-"""Measure the shipped models on the validation photos: `python -m vitvis.bundled.evaluate data=VAL.parquet`."""
+"""Measure the shipped models on the validation photos: `python -m vitvis.bundled.evaluate data=parquet:VAL.parquet`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from vitvis.config import Command, limits, setting
-from vitvis.errors import VitvisError
 
 __all__ = ["COMMAND", "EvaluateSettings", "main", "measure"]
 
@@ -17,8 +15,8 @@ __all__ = ["COMMAND", "EvaluateSettings", "main", "measure"]
 class EvaluateSettings:
     """Measure top-1 and top-5 of the shipped files."""
 
-    data: str | None = setting(None, required="data: name the Parquet file of the validation photos", path="file")
-    """Parquet file of photos (columns image, label), such as DATA/val.parquet."""
+    data: str | None = setting(None, required="data=parquet:FILE: name the validation photos")
+    """Photos as `KIND:PATH`, such as parquet:DATA/val.parquet."""
     models: list[str] = setting(["vitvis_vit", "vitvis_resnet"], length=(1, 1000), unique=True)
     """Bundled models."""
     batch: int = setting(250, unit="photos", minimum=1, maximum=limits.COUNT)
@@ -29,12 +27,12 @@ class EvaluateSettings:
     """Where to run, such as cpu or cuda."""
 
 
-def measure(name: str, file: Path, batch: int = 250, device: str = "cpu") -> dict[str, float]:
+def measure(name: str, data: str, batch: int = 250, device: str = "cpu") -> dict[str, float]:
     """Measure a shipped model, in float32 and at the photos' own size.
 
     Args:
         name: Bundled model.
-        file: Parquet file with columns `image` (encoded bytes) and `label`.
+        data: Photos as `KIND:PATH`.
         batch: Photos at a time.
         device: Where to run.
 
@@ -42,7 +40,7 @@ def measure(name: str, file: Path, batch: int = 250, device: str = "cpu") -> dic
         `photos`, and `top1` and `top5` as shares of all photos.
 
     Raises:
-        VitvisError: no such file or model.
+        VitvisError: no such data or model.
     """
     import torch
 
@@ -50,13 +48,11 @@ def measure(name: str, file: Path, batch: int = 250, device: str = "cpu") -> dic
     from vitvis.bundled.data import read_photos
     from vitvis.bundled.models import load_bundled
 
-    if not file.is_file():
-        raise VitvisError(f"data={file}: no such file")
     model = load_bundled(name).to(device)
     mean, std = (
         torch.tensor(value, device=device).view(1, 3, 1, 1) for value in (BUNDLED[name].mean, BUNDLED[name].std)
     )
-    photos, labels = read_photos([file])
+    photos, labels = read_photos(data)
     hits = {1: 0, 5: 0}
     with torch.inference_mode():
         for start in range(0, len(labels), batch):
@@ -75,7 +71,7 @@ def _act(settings: EvaluateSettings, options: Mapping[str, str]) -> None:
 
         torch.set_num_threads(settings.threads)
     for name in settings.models:
-        found = measure(name, Path(settings.data or ""), settings.batch, settings.device)
+        found = measure(name, settings.data or "", settings.batch, settings.device)
         print(f"{name}: top-1 {found['top1']:.2%}, top-5 {found['top5']:.2%} of {found['photos']} photos", flush=True)
 
 
@@ -85,7 +81,7 @@ COMMAND = Command(
     action=_act,
     summary="measure the two models that ship with vitvis",
     description="Measure the models that vitvis ships on Tiny-ImageNet's validation photos.",
-    examples=("python -m vitvis.bundled.evaluate data=DATA/tiny-imagenet/val.parquet",),
+    examples=("python -m vitvis.bundled.evaluate data=parquet:DATA/tiny-imagenet/val.parquet",),
 )
 main = COMMAND.main
 
