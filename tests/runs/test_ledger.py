@@ -213,3 +213,11 @@ def test_names_that_are_no_text_survive(tmp_path):
     with open_folder(tmp_path / name, details={"command": name}) as folder:
         folder.write_shard("a", [record(0)])
     assert read_manifest(tmp_path / name)["command"] == name and Ledger(tmp_path / name).damaged() == []
+
+
+def test_a_ledger_that_is_damaged_itself_accuses_no_file(made: Path) -> None:
+    path = made / "SHA256SUMS"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1  # in a file's name: a file of that name was never there
+    path.write_bytes(bytes(content))
+    assert Ledger(made).damaged() == [] and Ledger(made).known == {}

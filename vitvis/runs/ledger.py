@@ -2,11 +2,13 @@
 
 `SHA256SUMS` has the format of coreutils: `cd RUN && sha256sum --check SHA256SUMS` verifies a folder without vitvis.
 While a run goes on, each process appends to a file of its own in `.sums/`; the digest is noted *before* the file takes
-its name, so that a kill between the two leaves two digests for one file, and the file has one of them.
+its name, so that a kill between the two leaves two digests for one file, and the file has one of them. The first line of
+`SHA256SUMS`, a comment to coreutils, is the digest of the others: a ledger that is damaged itself accuses no file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -22,6 +24,7 @@ NAME = "SHA256SUMS"
 PARTS = ".sums"
 _GONE = "0" * 64  # in place of a digest: the run itself has removed the file
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+_OWN = re.compile(rb"# ([0-9a-f]{64})\n")
 
 
 class Ledger:
@@ -108,7 +111,8 @@ class Ledger:
             if len(digests) > 1 and path.is_file():
                 digests = digests & {sha256_of(path)} or digests
             lines.append(f"{min(digests)}  {relative}\n")
-        atomic_write(self.folder / NAME, "".join(lines).encode(errors="surrogateescape"))
+        content = "".join(lines).encode(errors="surrogateescape")
+        atomic_write(self.folder / NAME, f"# {hashlib.sha256(content).hexdigest()}\n".encode() + content)
         for part in parts:
             part.unlink(missing_ok=True)
         with suppress(OSError):
@@ -125,9 +129,13 @@ class Ledger:
     def _lines(self, files: Sequence[Path] | None = None) -> Iterator[tuple[str, str]]:
         for path in files or [self.folder / NAME, *self._parts()]:
             try:
-                text = path.read_bytes().decode(errors="surrogateescape")
+                data = path.read_bytes()
             except OSError:
                 continue
+            own = _OWN.match(data)
+            if own is not None and hashlib.sha256(data[own.end() :]).hexdigest() != own[1].decode():
+                continue
+            text = data.decode(errors="surrogateescape")
             whole, _, _ = text.rpartition("\n")  # what follows the last line's end was broken off by a kill
             for line in whole.split("\n"):
                 match = _LINE.fullmatch(line)
