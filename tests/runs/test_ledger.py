@@ -215,7 +215,7 @@ def test_names_that_are_no_text_survive(tmp_path):
     assert read_manifest(tmp_path / name)["command"] == name and Ledger(tmp_path / name).damaged() == []
 
 
-def test_a_ledger_that_is_damaged_itself_accuses_no_file(made: Path) -> None:
+def test_a_ledger_that_is_damaged_itself_accuses_no_file(made):
     path = made / "SHA256SUMS"
     content = bytearray(path.read_bytes())
     content[-3] ^= 1  # in a file's name: a file of that name was never there

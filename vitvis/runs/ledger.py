@@ -2,8 +2,8 @@
 
 `SHA256SUMS` has the format of coreutils: `cd RUN && sha256sum --check SHA256SUMS` verifies a folder without vitvis.
 While a run goes on, each process appends to a file of its own in `.sums/`; the digest is noted *before* the file takes
-its name, so that a kill between the two leaves two digests for one file, and the file has one of them. The first line of
-`SHA256SUMS`, a comment to coreutils, is the digest of the others: a ledger that is damaged itself accuses no file.
+its name, so that a kill between the two leaves two digests for one file, and the file has one of them. The first line
+of `SHA256SUMS`, a comment to coreutils, is the digest of the others: a ledger that is damaged itself accuses no file.
 """
 
 from __future__ import annotations
