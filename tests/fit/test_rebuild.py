@@ -27,7 +27,7 @@ def test_a_recipe_is_taken_and_nothing_else(tmp_path: Path) -> None:
     secret = tmp_path / "secret.yaml"
     secret.write_text("steps: 17\n")
     file = picture(tmp_path, {
-        "--config": str(secret), "--help": "", "config": str(secret), "recipe": str(secret), "out": "/root/x",
+        "--config": str(secret), "--help": "", "config": str(secret), "recipe": str(secret), "out": "/elsewhere/x",
         "logger": {"kind": ["wandb"], "entity": "stranger"}, "trainer": {"precision": "32-true", "devices": 8},
         "strips": 9, "chunk": 7, "units": ["blocks.1.mlp:3"], "seeds": [5], "steps": 7, "image.start": str(secret),
         "optim": {"lr": 0.5},

@@ -8,7 +8,7 @@ from vitvis.config import limits, setting
 from vitvis.config.sizes import parse_image_size
 from vitvis.config.values import shown
 from vitvis.errors import VitvisError
-from vitvis.launch.settings import PlaceSettings
+from vitvis.launch.settings import PlaceSettings, check_shard
 from vitvis.launch.shards import parse_shard
 
 __all__ = ["EvaluateSettings", "EvaluateLoggerSettings", "EvaluateTrainerSettings"]
@@ -113,10 +113,7 @@ class EvaluateSettings:
     """The run folder; out/evaluate-PROBE-HASH when null."""
 
     def __post_init__(self) -> None:
-        if self.shard and self.finish:
-            raise VitvisError(f"shard={self.shard} finish=true: does a part, or joins all of them; give one of the two")
-        if self.shard and (self.trainer.devices not in ("auto", 1) or self.trainer.num_nodes > 1):
-            raise VitvisError(f"shard={self.shard}: is one process; start more shards in place of trainer.devices")
+        check_shard(self.shard, self.finish, self.trainer)
         if len(self.weights) not in (1, len(self.models)):
             raise VitvisError(
                 f"weights: {len(self.weights)} given for {len(self.models)} models; give one, or one each"

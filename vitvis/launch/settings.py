@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from vitvis.config import limits, setting
 from vitvis.config.parsers import parse_devices
+from vitvis.errors import VitvisError
 
-__all__ = ["LoggerSettings", "PlaceSettings", "TrainerSettings"]
+__all__ = ["LoggerSettings", "PlaceSettings", "TrainerSettings", "check_shard"]
 
 
 @dataclass
@@ -64,3 +65,15 @@ class LoggerSettings:
     """Log the loss terms every so many steps."""
     images: int = setting(4, unit="units", minimum=0, maximum=limits.COUNT)
     """Units a logger gets images of while they form."""
+
+
+def check_shard(shard: str | None, finish: bool, place: PlaceSettings) -> None:
+    """Refuse a shard that is to join all of them as well, or that is to be several processes.
+
+    Raises:
+        VitvisError: naming the settings that do not go together.
+    """
+    if shard and finish:
+        raise VitvisError(f"shard={shard} finish=true: does a part, or joins all of them; give one of the two")
+    if shard and (place.devices not in ("auto", 1) or place.num_nodes > 1):
+        raise VitvisError(f"shard={shard}: is one process; start more shards in place of trainer.devices")

@@ -10,7 +10,7 @@ from vitvis.config.parsers import parse_tokens
 from vitvis.config.sizes import parse_image_size
 from vitvis.config.values import shown
 from vitvis.errors import VitvisError
-from vitvis.launch.settings import PlaceSettings
+from vitvis.launch.settings import PlaceSettings, check_shard
 from vitvis.launch.shards import parse_shard
 
 __all__ = ["SearchSettings", "SearchTrainerSettings"]
@@ -93,10 +93,7 @@ class SearchSettings:
     """The run folder, where a killed search goes on; out/search-MODEL-HASH when null."""
 
     def __post_init__(self) -> None:
-        if self.shard and self.finish:
-            raise VitvisError(f"shard={self.shard} finish=true: does a part, or joins all of them; give one of the two")
-        if self.shard and (self.trainer.devices not in ("auto", 1) or self.trainer.num_nodes > 1):
-            raise VitvisError(f"shard={self.shard}: is one process; start more shards in place of trainer.devices")
+        check_shard(self.shard, self.finish, self.trainer)
         if self.strips not in ("all", "none") and not (self.strips.isdigit() and len(self.strips) < 9):
             raise VitvisError(f"strips={shown(self.strips)}: has to be all, none, or a number of units of each site")
         if self.per_decile and self.sample and self.sample < 10 * self.per_decile:
