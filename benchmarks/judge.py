@@ -19,14 +19,14 @@ from PIL import Image
 
 import vitvis.judge
 from vitvis.backbones import Site, Unit
+from vitvis.backbones.eye import Eye, load_eye
+from vitvis.backbones.space import make_space
 from vitvis.judge.album import Album, as_tensor, open_album
 from vitvis.judge.case import Case, load_model, open_case
 from vitvis.judge.classes import match_outputs
 from vitvis.judge.controls import blank_directions, noise_directions
-from vitvis.judge.eye import Eye, load_eye
 from vitvis.judge.naturalness import kernel_distance, radial_spectrum, spectrum_distance
 from vitvis.judge.scores import Photos, choice_columns, gate_columns, transfer_columns, verdict_column
-from vitvis.judge.space import make_space
 from vitvis.judge.sturdiness import read_activation
 from vitvis.judge.summary import means, with_intervals
 from vitvis.search import read_search

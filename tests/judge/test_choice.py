@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vitvis.backbones.space import make_space, unit_rows
 from vitvis.judge.choice import (
     Choice,
     Pairs,
@@ -18,7 +19,6 @@ from vitvis.judge.choice import (
     right_share,
     without,
 )
-from vitvis.judge.space import make_space, unit_rows
 
 PHOTOS, UNITS, WIDTH = 600, 40, 32
 

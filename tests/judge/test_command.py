@@ -150,8 +150,8 @@ def test_without_photos_only_what_needs_none(fit: Path, photos: Path) -> None:
 
 
 def test_several_judges_stand_in_columns(fit: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    from vitvis.backbones.eye import load_eye
     from vitvis.judge import engine
-    from vitvis.judge.eye import load_eye
 
     def loaded(name: str, weights: str):
         eye = load_eye("vitvis_resnet")

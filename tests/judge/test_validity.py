@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from vitvis.backbones.eye import Eye, load_eye
+from vitvis.backbones.space import Space, make_space
 from vitvis.judge.album import Album, as_tensor, open_album
 from vitvis.judge.controls import blank_directions, noise_directions
-from vitvis.judge.eye import Eye, load_eye
 from vitvis.judge.passes import PhotoJob
 from vitvis.judge.scores import Photos, choice_columns
-from vitvis.judge.space import Space, make_space
 from vitvis.search import read_search
 
 

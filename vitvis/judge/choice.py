@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vitvis.judge.space import unit_rows
+from vitvis.backbones.space import unit_rows
 
 __all__ = ["Choice", "Pairs", "SharedContrast", "choose", "choose_by_photos", "level", "orthonormal", "right_share",
            "without"]  # fmt: skip

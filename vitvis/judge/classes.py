@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vitvis.backbones.backbone import Backbone
+from vitvis.backbones.eye import Eye
 from vitvis.data.labels import output_ids
 from vitvis.judge.case import Case
-from vitvis.judge.eye import Eye
 from vitvis.judge.scores import is_class_unit
 from vitvis.judge.transfer import match_classes
 

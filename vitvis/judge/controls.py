@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vitvis.judge.eye import Eye
-from vitvis.judge.space import Space
+from vitvis.backbones.eye import Eye
+from vitvis.backbones.space import Space
 
 __all__ = ["blank_directions", "noise_directions"]
 

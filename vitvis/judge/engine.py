@@ -14,13 +14,14 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from vitvis.backbones.eye import Eye, load_eye
+from vitvis.backbones.space import make_space
 from vitvis.data.photo import UnusableImage
 from vitvis.errors import VitvisError
 from vitvis.judge.album import Album, as_tensor, missing, open_album
 from vitvis.judge.case import Case, load_model, open_case
 from vitvis.judge.classes import classes_of
 from vitvis.judge.controls import blank_directions, noise_directions
-from vitvis.judge.eye import Eye, load_eye
 from vitvis.judge.naturalness import kernel_distance, radial_spectrum, spectrum_distance
 from vitvis.judge.pairs import address_hash, needed_photos, reference_units, search_record
 from vitvis.judge.passes import Job, Passes, PhotoJob, PictureJob, decoding_processes, read_job
@@ -34,7 +35,6 @@ from vitvis.judge.scores import (
     verdict_column,
 )
 from vitvis.judge.settings import JudgeSettings
-from vitvis.judge.space import make_space
 from vitvis.judge.sturdiness import CHANGES
 from vitvis.launch.ranks import IndependentStrategy, trainer_arguments
 from vitvis.launch.settings import TrainerSettings

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vitvis.backbones.eye import Eye, load_eye
+from vitvis.backbones.space import Space, make_space
 from vitvis.errors import VitvisError
 from vitvis.judge.album import Album, missing, open_album
 from vitvis.judge.case import search_of
 from vitvis.judge.classes import match_outputs
 from vitvis.judge.controls import blank_directions
-from vitvis.judge.eye import Eye, load_eye
 from vitvis.judge.pairs import needed_photos, reference_units, search_record
 from vitvis.judge.passes import PhotoJob
 from vitvis.judge.scores import Photos, choice_columns, gate_columns, transfer_columns, verdict_column
-from vitvis.judge.space import Space, make_space
 from vitvis.search.reading import SearchRun, read_search
 
 if TYPE_CHECKING:

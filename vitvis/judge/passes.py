@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from vitvis.backbones import Site, Unit
 from vitvis.backbones.backbone import Backbone
+from vitvis.backbones.eye import Eye
 from vitvis.data.photo import UnusableImage
 from vitvis.judge.album import Album, as_tensor
-from vitvis.judge.eye import Eye
 from vitvis.judge.naturalness import clipped, radial_spectrum
 from vitvis.judge.seam import seam
 from vitvis.judge.sturdiness import sturdiness

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vitvis.backbones.space import Space
 from vitvis.judge.agreement import agreement
 from vitvis.judge.choice import Choice, Pairs, SharedContrast, choose, choose_by_photos, level, orthonormal, without
 from vitvis.judge.pairs import make_pairs, reference_units, search_record
-from vitvis.judge.space import Space
 from vitvis.judge.transfer import transfer
 from vitvis.judge.verdict import beats_best_photo, indifferent, verdict
 from vitvis.search.reading import SearchRun

@@ -1,4 +1,4 @@
-"""The judge as an eye: a frozen backbone, and what it sees in an image at several depths."""
+"""An eye: a frozen backbone, and what it sees in an image at several depths. Judges look with one, and so does the map."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitvis.backbones import Site, Tap, load_backbone
 from vitvis.backbones.backbone import Backbone
+from vitvis.backbones.builder import load_backbone
 from vitvis.errors import VitvisError
 
 __all__ = ["DEPTHS", "Eye", "Look", "load_eye", "resize"]
