@@ -1,4 +1,4 @@
-"""An eye: a frozen backbone, and what it sees in an image at several depths. Judges look with one, and so does the map."""
+"""An eye: a frozen backbone, and what it sees in an image at several depths. Judges and maps look with one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from vitvis.backbones.backbone import Backbone
-from vitvis.backbones.builder import load_backbone
+from vitvis.backbones.loading import load_backbone
+from vitvis.backbones.site import Site
+from vitvis.backbones.tap import Tap
 from vitvis.errors import VitvisError
 
 __all__ = ["DEPTHS", "Eye", "Look", "load_eye", "resize"]
