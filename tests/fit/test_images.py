@@ -178,8 +178,8 @@ def test_bands_open_from_coarse_to_fine_and_leave_the_end_alone() -> None:
 @pytest.mark.parametrize(("depth", "decay"), [(0.0, 1.0), (0.25, 1.2), (1.0, 1.8)])
 def test_decay_grows_with_depth_in_a_line(depth, decay) -> None:
     image = make_image((16, 20), ImageSettings(decay=1.8, decay_first=1.0))
-    image.suit(depth)
+    image.suit(depth, image.settings)
     torch.testing.assert_close(image.scale, make_image((16, 20), ImageSettings(decay=decay)).scale)
     same = make_image((16, 20), ImageSettings(decay=1.8))
-    same.suit(depth)
+    same.suit(depth, same.settings)
     torch.testing.assert_close(same.scale, make_image((16, 20), ImageSettings(decay=1.8)).scale)

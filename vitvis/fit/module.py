@@ -17,6 +17,7 @@ from vitvis.fit.settings import FitSettings
 
 from .attention import fitting_attention, fused_attentions
 from .augmentations import Augmentations, make_augmentations
+from .bearing import Bearing, bearing_of
 from .chunks import Chunk
 from .compile import compiled_blocks
 from .datamodule import Step
@@ -72,6 +73,7 @@ class ActivationMaximization(LightningModule):
         augmentations: of the current chunk.
         objective: of the current chunk.
         levers: what else the recipe has, of the current chunk.
+        bearing: the recipe as the units of the current chunk get it.
 
     Raises:
         VitvisError: a part of the recipe that there is not, or arguments that it does not take.
@@ -80,6 +82,7 @@ class ActivationMaximization(LightningModule):
     augmentations: Augmentations
     objective: Objective
     levers: Levers
+    bearing: Bearing
 
     def __init__(self, backbone: Backbone, settings: FitSettings | Mapping[str, Any]) -> None:
         super().__init__()
@@ -115,7 +118,8 @@ class ActivationMaximization(LightningModule):
     def configure_augmentations(self, chunk: Chunk) -> Augmentations:
         """Return what the copies of a chunk's images go through."""
         size = self.backbone.image_size
-        return make_augmentations(self.settings.augment, self.settings.copies, self._depth_of(chunk), size)
+        augment = self.bearing.settings.augment
+        return make_augmentations(augment, self.settings.copies, self._depth_of(chunk), size)
 
     def configure_objective(self, chunk: Chunk) -> Objective:
         """Return what a chunk maximises."""
@@ -154,7 +158,10 @@ class ActivationMaximization(LightningModule):
         images = self.images()
         after = measure_firing(self.backbone, images, chunk.site, chunk.units, self.settings.objective.tokens)
         rows = describe(chunk.site, images, self._before, after, self._failed.tolist())
+        changes = self.bearing.changes
         more = self.levers.describe()
+        if changes is not None:
+            rows = [row | {"suited": list(changes)} for row in rows]
         return rows if more is None else [row | extra for row, extra in zip(rows, more, strict=True)]
 
     def _current(self) -> Chunk:
@@ -168,7 +175,9 @@ class ActivationMaximization(LightningModule):
         """Take up a chunk: its starting images, its objective; the optimiser forgets the one before."""
         self._open.close()
         self.chunk, self.step = chunk, 0
-        self.parameterization.suit(self._depth_of(chunk))
+        kinds = (site.kind for site in self.backbone.sites.values())
+        self.bearing = bearing_of(self.settings, chunk.site, kinds)
+        self.parameterization.suit(self._depth_of(chunk), self.bearing.settings.image)
         self._place(self.parameterization.start(chunk.seeds).to(self.device, torch.float32))
         self._failed = torch.zeros(len(chunk), dtype=torch.bool, device=self.device)
         self.augmentations = self.configure_augmentations(chunk)
@@ -306,7 +315,7 @@ class ActivationMaximization(LightningModule):
         """Give the optimiser the rate of this step."""
         factor = rate_factor(self.settings.optim.schedule, self.step / self.settings.steps)
         for group in optimizer.param_groups:
-            group["lr"] = optimizer.defaults["lr"] * factor
+            group["lr"] = optimizer.defaults["lr"] * factor * self.bearing.rate
 
     @torch.no_grad()
     def step_done(self) -> None:

@@ -13,7 +13,7 @@ from vitvis.fit.settings import FitSettings
 __all__ = ["RECIPE", "check_parts", "read_settings", "recipe_of"]
 
 #: Settings that belong to the recipe.
-RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "optim", "match")
+RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "optim", "classes", "match")
 #: What came later, and its value that changes nothing: a recipe that has it keeps the name it had before.
 LATER: dict[str, dict[str, Any]] = {
     "image": {"decay_first": None, "bands": 0.0, "canvas": 1.0},
@@ -33,6 +33,8 @@ def recipe_of(settings: FitSettings) -> dict[str, Any]:
         for name, neutral in entries.items():
             if recipe[group][name] == neutral:
                 del recipe[group][name]
+    if settings.classes is None:
+        del recipe["classes"]
     if settings.match is None:
         del recipe["match"]
     else:  # the photos count, not where the search lies

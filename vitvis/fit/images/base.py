@@ -48,8 +48,13 @@ class Parameterization(nn.Module):
         """Return images `[U, 3, H, W]` when `progress` (0..1) of the steps is done; `forward` shows them at the end."""
         return self(parameter)
 
-    def suit(self, depth: float) -> None:
-        """Take on the depth of the site whose units come next, 0 (first block) to 1 (last)."""
+    def suit(self, depth: float, settings: ImageSettings) -> None:
+        """Take on what the units that come next bear.
+
+        Args:
+            depth: of their site, 0 (first block) to 1 (last).
+            settings: as those of the recipe, but for `decay`, which may be another for classes.
+        """
 
     def project(self, parameter: Tensor) -> None:
         """Bring the parameter back, in place, to where it means an image; called after every step."""

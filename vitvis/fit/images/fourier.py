@@ -41,11 +41,10 @@ class FourierImage(Parameterization):
         """Return what coefficients are multiplied by; a quarter is lucid's constant, meant with its learning rates."""
         return inverse_frequency(self.size, decay) / 4
 
-    def suit(self, depth: float) -> None:
+    def suit(self, depth: float, settings: ImageSettings) -> None:
         """Take the decay that belongs to a depth: from `decay_first` at the first block in a line to `decay`."""
-        first, last = self.settings.decay_first, self.settings.decay
-        if first is not None:
-            self.scale = self._scale(first + (last - first) * depth).to(self.scale)
+        first, last = settings.decay_first, settings.decay
+        self.scale = self._scale(last if first is None else first + (last - first) * depth).to(self.scale)
 
     def noise(self, seed: int) -> Tensor:
         """Return normal coefficients `[3, H, W // 2 + 1, 2]` of standard deviation `image.std`."""

@@ -40,11 +40,21 @@ class PhaseImage(Parameterization):
         else:
             pictures = (read_picture(path, self.size) for path in list_pictures(settings.magnitude))
             magnitude = mean_magnitude(self._plain(picture[None])[0] for picture in pictures)
+        self.register_buffer("magnitude", self._scaled(magnitude), persistent=False)
+
+    def suit(self, depth: float, settings: ImageSettings) -> None:
+        """Take another decay, where the magnitude isn't that of photos."""
+        if settings.magnitude is None:
+            magnitude = inverse_frequency(self.size, settings.decay).repeat(3, 1, 1)
+            self.magnitude = self._scaled(magnitude).to(self.magnitude)
+
+    def _scaled(self, magnitude: Tensor) -> Tensor:
+        """Bring magnitudes `[3, H, W // 2 + 1]` to the contrast of the settings, whatever the phases (Parseval)."""
         magnitude[:, 0, 0] = 0
         power = (magnitude.square() * half_weights(self.size)).sum(dim=(1, 2)) / math.prod(self.size)
         # Variance over pixels and RGB channels of the recoloured image, channels taken as independent.
-        total = (self.colors.square() @ power).mean().sqrt()
-        self.register_buffer("magnitude", magnitude * (settings.contrast / total), persistent=False)
+        total = (self.colors.cpu().square() @ power).mean().sqrt()
+        return magnitude * (self.settings.contrast / total)
 
     def _plain(self, images: Tensor) -> Tensor:
         """Invert the sigmoid and the colours of images."""
