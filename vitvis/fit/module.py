@@ -118,7 +118,7 @@ class ActivationMaximization(LightningModule):
     def configure_augmentations(self, chunk: Chunk) -> Augmentations:
         """Return what the copies of a chunk's images go through."""
         size = self.backbone.image_size
-        augment = self.bearing.settings.augment
+        augment = self.bearing_of(chunk).settings.augment
         return make_augmentations(augment, self.settings.copies, self._depth_of(chunk), size)
 
     def configure_objective(self, chunk: Chunk) -> Objective:
@@ -175,8 +175,7 @@ class ActivationMaximization(LightningModule):
         """Take up a chunk: its starting images, its objective; the optimiser forgets the one before."""
         self._open.close()
         self.chunk, self.step = chunk, 0
-        kinds = (site.kind for site in self.backbone.sites.values())
-        self.bearing = bearing_of(self.settings, chunk.site, kinds)
+        self.bearing = self.bearing_of(chunk)
         self.parameterization.suit(self._depth_of(chunk), self.bearing.settings.image)
         self._place(self.parameterization.start(chunk.seeds).to(self.device, torch.float32))
         self._failed = torch.zeros(len(chunk), dtype=torch.bool, device=self.device)
@@ -191,6 +190,10 @@ class ActivationMaximization(LightningModule):
         if self.settings.trainer.compile:
             mode = self.settings.trainer.compile_mode
             self._open.enter_context(compiled_blocks(self.backbone, chunk.site, mode))
+
+    def bearing_of(self, chunk: Chunk) -> Bearing:
+        """Return the recipe as the units of a chunk get it."""
+        return bearing_of(self.settings, chunk.site, (site.kind for site in self.backbone.sites.values()))
 
     def _depth_of(self, chunk: Chunk) -> float:
         """Return the depth of a chunk's site, 0 (first block) to 1 (last)."""
