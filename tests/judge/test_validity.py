@@ -102,7 +102,13 @@ def test_an_adversarial_picture_wins_neither_transfer_nor_choice_nor_sturdiness(
     import vitvis.fit
     import vitvis.judge
 
-    bare = {"image.kind": "pixel", "augment": {"affine": None, "noise": None}, "steps": 30, "copies": 1}
+    bare = {
+        "image.kind": "pixel",
+        "augment": {"affine": None, "noise": None},
+        "classes": None,
+        "steps": 30,
+        "copies": 1,
+    }
     vitvis.fit.run({**bare, "trainer.progress": "none"}, units="head:0-5", out=str(tmp_path / "bare"))
     (done,) = vitvis.judge.run(run=str(tmp_path / "bare"), search=str(made / "search"), trainer={"progress": "none"})
     found = {name: value[0] for name, value in done.summary.items()}
