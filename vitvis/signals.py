@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-__all__ = ["Stopped", "is_first_process", "stop_with", "stoppable", "unbroken_streams"]
+__all__ = ["Stopped", "ending_in_order", "is_first_process", "stop_with", "stoppable", "unbroken_streams"]
 
 #: Seconds to unwind in (writing what is finished, ending children) before the process is ended as it is.
 GRACE_S = 10.0
@@ -69,53 +69,113 @@ def is_first_process() -> bool:
     )
 
 
+def _is_one_of_several() -> bool:
+    """Say whether this process is a rank of several; Lightning, torchrun and SLURM's tasks all note it so."""
+    return os.environ.get("WORLD_SIZE", "1") not in ("", "1")
+
+
 @contextmanager
-def stoppable() -> Iterator[None]:
+def ending_in_order() -> Iterator[None]:
+    """Let a run that a caller's program has started end as a command does; inside a command this changes nothing.
+
+    Of several ranks the first says one line, and all end with the status of a command (SystemExit). A process alone
+    (a notebook, a script) gets the KeyboardInterrupt that Python's users expect from Ctrl-C, is given all the time it
+    needs for it, and may go on afterwards.
+    """
+    if isinstance(getattr(signal.getsignal(signal.SIGINT), "__self__", None), _Handler):
+        yield
+        return
+    try:
+        with stoppable(hard=False):
+            yield
+    except Stopped as stopped:
+        if stopped.number == signal.SIGINT and not stopped.reason and not _is_one_of_several():
+            raise KeyboardInterrupt(stopped.line) from None
+        if is_first_process():
+            print(f"vitvis: {stopped.line}", file=sys.stderr)
+        raise SystemExit(stopped.status) from None
+
+
+class _Handler:
+    """Answers the signals of `stoppable`.
+
+    Args:
+        hard: Whether a second signal, or one that is not heard, ends the process as it is; of several ranks it does
+            so in any case.
+
+    Attributes:
+        numbers: Signals that came.
+    """
+
+    def __init__(self, hard: bool) -> None:
+        self.owner = os.getpid()
+        self.numbers: list[int] = []
+        self._hard = hard
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether the process may be ended as it is; of several ranks it may."""
+        return self._hard or _is_one_of_several()
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Raise `Stopped`."""
+        if os.getpid() != self.owner:
+            os._exit(128 + number)
+        self.numbers.append(number)
+        if len(self.numbers) > 1 and self.is_hard:
+            _end(number)
+        raise Stopped(number)
+
+    def watch(self, reader: int, ended: threading.Event) -> None:
+        """End the process when a signal has come and the block has not ended by itself."""
+        while not ended.is_set():
+            for number in os.read(reader, 64):
+                if number in _NUMBERS and self.is_hard and not ended.wait(GRACE_S):
+                    _end(number)
+
+
+@contextmanager
+def stoppable(*, hard: bool = True) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into `Stopped` within the block, and into the end of the process if that is not heard.
 
     A second signal ends the process at once. Forked workers that a signal reaches end silently. A process that was
     started by another command of vitvis (a rank, a trial) ends with it. Does nothing outside of the main thread, nor on
     Windows, which has no such signals.
+
+    Args:
+        hard: Whether a process that does not hear is ended, and one that is told twice.
     """
     if threading.current_thread() is not threading.main_thread() or os.name == "nt":
         yield
         return
-    owner = os.getpid()
-    numbers: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != owner:
-            os._exit(128 + number)
-        numbers.append(number)
-        if len(numbers) > 1:
-            _end(number)
-        raise Stopped(number)
-
+    handler = _Handler(hard)
     starter = os.environ.get(STARTER)
     if starter is not None and starter == str(os.getppid()):
         threading.Thread(target=_end_with, args=(int(starter),), daemon=True, name="vitvis-parent").start()
-    os.environ[STARTER] = str(owner)
+    os.environ[STARTER] = str(handler.owner)
     _reasons.clear()
-    before = {number: signal.signal(number, handle) for number in _NUMBERS}
+    before = {number: signal.signal(number, handler.handle) for number in _NUMBERS}
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     ended = threading.Event()
-    watch = threading.Thread(target=_watch, args=(reader, ended), daemon=True, name="vitvis-signals")
+    watch = threading.Thread(target=handler.watch, args=(reader, ended), daemon=True, name="vitvis-signals")
     watch.start()
     try:
         yield
     except Stopped:
         raise
     except BaseException:
-        if numbers:  # the signal came in the middle of something that made another error of it, such as an import
-            raise Stopped(numbers[0]) from None
+        if (
+            handler.numbers
+        ):  # the signal came in the middle of something that made another error of it, such as an import
+            raise Stopped(handler.numbers[0]) from None
         raise
     finally:
         ended.set()
         signal.set_wakeup_fd(wakeup)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, other in before.items():
+            signal.signal(number, other)
         os.write(writer, b"\0")
         watch.join(1)
         os.close(writer)
@@ -124,13 +184,6 @@ def stoppable() -> Iterator[None]:
             os.environ.pop(STARTER, None)
         else:
             os.environ[STARTER] = starter
-
-
-def _watch(reader: int, ended: threading.Event) -> None:
-    while not ended.is_set():
-        for number in os.read(reader, 64):
-            if number in _NUMBERS and not ended.wait(GRACE_S):
-                _end(number)
 
 
 def _end(number: int) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import random
+import signal
 
 import numpy
 import pytest
 import torch
 
+from vitvis.cli import find_command
 from vitvis.config.core import merge
+from vitvis.errors import VitvisError
 from vitvis.fit.engine import run_fit
 from vitvis.fit.settings import FitSettings
-from vitvis.launch.isolation import own_world
+from vitvis.launch.isolation import isolated, own_world
 
 SMALL = ["model=test_vit", "weights=none", "image_size=64", "steps=2", "copies=1", "trainer.accelerator=cpu"]
 SMALL += ["trainer.progress=none", "logger=none", "units=blocks.0.mlp:0", "augment.kornia.RandomGrayscale.p=0.5"]
@@ -74,3 +78,62 @@ def test_the_streams_of_gpus_are_given_back(monkeypatch, awake) -> None:
     with own_world():
         running[0] = True
     assert told == [["the caller's"] if awake else 11]
+
+
+#: What does the work of each command, and the first that it calls.
+WORK = {
+    "fit": ("run_fit", "make_plan"),
+    "search": ("search", "open_source"),
+    "evaluate": ("evaluate", "open_source"),
+    "judge": ("judge_runs", "open_case"),
+    "concepts": ("find_concepts", "read_vocabulary"),
+    "findings": ("run_findings", "read_notes"),
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_every_command_that_reads_a_model_works_in_a_world_of_its_own(name, monkeypatch) -> None:
+    engine = importlib.import_module(f"vitvis.{name}.engine")
+    work, first = WORK[name]
+    seen = []
+
+    def look(*args, **kwargs):
+        seen.append(
+            (torch.is_autocast_enabled("cpu"), torch.is_inference_mode_enabled(), torch.get_default_dtype(),
+             signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+        )  # fmt: skip
+        raise VitvisError("seen")
+
+    monkeypatch.setattr(engine, first, look)
+    needs = {"judge": ["run=x"], "search": ["data=folder:x"], "evaluate": ["data=folder:x"], "concepts": ["run=x"]}
+    settings = merge(find_command(name).settings, needs.get(name, []))
+    before = signal.getsignal(signal.SIGTERM)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16), pytest.raises(VitvisError, match="seen"):
+        getattr(engine, work)(settings)
+    assert seen == [(False, False, torch.float32, False)] and signal.getsignal(signal.SIGTERM) is before
+
+
+def test_ctrl_c_is_the_keyboard_interrupt_that_a_notebook_knows(monkeypatch) -> None:
+    """A process alone may go on; its second Ctrl-C does not end it either."""
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+
+    @isolated
+    def work(settings):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="run the same command again"):
+        work(None)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_in_a_run_leaves_signals_to_the_outer_one() -> None:
+    @isolated
+    def outer(settings):
+        inside = signal.getsignal(signal.SIGINT)
+        assert isolated(lambda settings: signal.getsignal(signal.SIGINT))(None) == inside
+        return inside
+
+    assert outer(None) != signal.getsignal(signal.SIGINT)

@@ -152,23 +152,35 @@ def test_ranks_end_when_the_one_that_started_them_is_killed(tmp_path, root):
     assert done.returncode == -9, done.stderr
 
 
-def test_a_rank_that_is_killed_is_told_in_one_line(tmp_path, root):
-    """Rank 1 dies in its first step, while rank 0 waits for it at the end."""
-    (tmp_path / "main.py").write_text(
-        PREDICT.replace(
-            "batch, index):",
-            "batch, index):\n        if self.trainer.global_rank:\n            os.kill(os.getpid(), 9)",
-        )
-    )
-    wrapped = (tmp_path / "main.py").read_text().replace("\ntrainer.predict", "\ndef main(argv):\n    trainer.predict")
-    wrapped = wrapped.replace("\ntrainer.strategy", "\n    trainer.strategy")
-    (tmp_path / "main.py").write_text(f"{wrapped}\nfrom vitvis.errors import run_main\nsys.exit(run_main(main))\n")
+COMMAND = "from vitvis.errors import run_main\nsys.exit(run_main(main))\n"
+PYTHON = "from vitvis.launch.isolation import isolated\nisolated(main)(None)\n"
+KILLED = "        if self.trainer.global_rank:\n            os.kill(os.getpid(), 9)"
+CTRL_C = """        open(f"{sys.argv[1]}/{self.trainer.global_rank}", "w").close()
+        while self.trainer.global_rank or not os.path.exists(f"{sys.argv[1]}/1"):
+            pass
+        os.killpg(0, 2)
+        while True:
+            pass"""
+
+
+@pytest.mark.parametrize(
+    ("step", "way", "status", "words"),
+    [(KILLED, COMMAND, 1, "ended by signal 9"), (KILLED, PYTHON, 1, "ended by signal 9"),
+     (CTRL_C, PYTHON, 130, "interrupted")],
+    ids=["killed, command", "killed, Python", "Ctrl-C, Python"],
+)  # fmt: skip
+def test_several_ranks_end_with_one_line(step, way, status, words, tmp_path, root):
+    """One of two dies in its first step, while the other waits at the end; or all of them hear Ctrl-C."""
+    script = PREDICT.replace("batch, index):", f"batch, index):\n{step}")
+    script = script.replace("\ntrainer.predict", "\ndef main(_):\n    trainer.predict")
+    (tmp_path / "main.py").write_text(script.replace("\ntrainer.strategy", "\n    trainer.strategy") + way)
     (tmp_path / "ranks").mkdir()
     done = subprocess.run([sys.executable, str(tmp_path / "main.py"), str(tmp_path / "ranks")], cwd=root, text=True,
-                          env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, timeout=300)  # fmt: skip
-    assert done.returncode == 1
+                          env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, timeout=300,
+                          start_new_session=True)  # fmt: skip
+    assert done.returncode == status, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("vitvis:")]
-    assert "ended by signal 9" in line and "run the same command again" in line
+    assert words in line and "run the same command again" in line and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,9 @@ def main() -> int:
         for chance in runs.moments(seed, name, count):
             out = work / f"{name}-killed"
             shutil.rmtree(out, ignore_errors=True)
-            for _ in range(chance.randint(1, 6)):
+            for number in range(1, 1 + chance.randint(1, 6)):
                 pid = runs.start(argv, out, log)
-                time.sleep(chance.uniform(0, seconds))
+                time.sleep(chance.uniform(0, seconds / number))  # less and less is left to do
                 with suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
                 kills[name] += runs.finish(pid, log).status == -signal.SIGKILL

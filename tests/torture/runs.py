@@ -51,7 +51,7 @@ def evaluate(folder: Path) -> list[str]:
 
 
 def sweep(folder: Path) -> list[str]:
-    """Return a sweep of six trials of a stand-in for fit, which takes a moment each."""
+    """Return a sweep of four trials of a stand-in for fit, which takes a moment each."""
     return ["sweep", str(folder / "sweep.yaml"), "devices=cpu", "workers=1"]
 
 
@@ -60,7 +60,7 @@ SWEEP = """
 name: torture
 program: {trial}
 method: random
-run_cap: 6
+run_cap: 4
 metric: {{name: summary/score, goal: maximize}}
 parameters:
   regularize.tv: {{min: 0.0, max: 1.0}}

@@ -15,6 +15,7 @@ import numpy as np
 from vitvis.backbones import Backbone, load_backbone
 from vitvis.concepts.settings import ConceptsSettings
 from vitvis.errors import VitvisError
+from vitvis.launch.isolation import isolated
 from vitvis.runs import atomic_write, read_manifest, read_records
 
 from .embed import embed_pictures, embed_words
@@ -47,6 +48,7 @@ class Concepts:
     own_language: bool = False
 
 
+@isolated
 def find_concepts(settings: ConceptsSettings) -> list[Concepts]:
     """Rank words and score units of every run of the settings, in the same two spaces.
 

@@ -7,7 +7,6 @@ from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
-import torch
 from pytorch_lightning import Trainer
 
 from vitvis.backbones import Backbone, load_backbone
@@ -29,6 +28,7 @@ from vitvis.evaluate.results import make_charts, make_results
 from vitvis.evaluate.settings import EvaluateSettings
 from vitvis.evaluate.variants import VariantPlan
 from vitvis.launch.cores import count_cores
+from vitvis.launch.isolation import isolated
 from vitvis.launch.shards import Shard
 from vitvis.runs import RunFolder, digest, to_csv
 
@@ -38,6 +38,7 @@ __all__ = ["evaluate"]
 KEEP_EVERY = 60.0
 
 
+@isolated
 def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
     """Measure models on data and leave the results in a run folder.
 
@@ -50,8 +51,6 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
     Raises:
         VitvisError: no data, a model or a path that is not there, classes that do not match, NaN logits.
     """
-    if settings.trainer.threads:
-        torch.set_num_threads(settings.trainer.threads)
     source = open_source(settings.data, split=settings.split, label_file=settings.label_file, regions=settings.regions)
     photos = choose_photos(settings, source)
     contenders = load_contenders(settings, source)

@@ -19,6 +19,7 @@ from vitvis.findings.bench import ROLES, Bench
 from vitvis.findings.finding import Finding, Statement, not_run
 from vitvis.findings.page import write_page
 from vitvis.findings.settings import STATEMENTS, FindingsSettings
+from vitvis.launch.isolation import isolated
 from vitvis.runs import atomic_write, check_path, digest, read_manifest
 
 __all__ = ["ALL", "run_findings"]
@@ -37,6 +38,7 @@ ALL: tuple[Statement, ...] = (
 _ELSEWHERE = ("only", "notes", "publish", "trainer", "out")
 
 
+@isolated
 def run_findings(settings: FindingsSettings) -> list[Finding]:
     """Measure what `settings.only` names and isn't done yet; write `OUT/findings.md` and `OUT/findings.json`.
 

@@ -15,7 +15,7 @@ from vitvis.fit.finishing import finish
 from vitvis.fit.plan import Plan, make_plan
 from vitvis.fit.results import Verdicts
 from vitvis.fit.settings import FitSettings
-from vitvis.launch.isolation import own_world
+from vitvis.launch.isolation import isolated
 from vitvis.launch.loggers import build_loggers, close_loggers, log_images, log_summary
 from vitvis.runs import RunFolder
 
@@ -75,6 +75,7 @@ def finish_fit(settings: FitSettings) -> Fit:
     return done
 
 
+@isolated
 def run_fit(
     settings: FitSettings,
     callbacks: Sequence[Callback] = (),
@@ -92,30 +93,29 @@ def run_fit(
     """
     if settings.finish:
         return finish_fit(settings)
-    with own_world(settings.trainer.threads):
-        plan = make_plan(settings)
-        judge = verdicts(plan) if verdicts is not None else None
-        trainer = make_trainer(plan)
-        done = Fit(plan, plan.path, trainer.is_global_zero)
-        loggers: list[Logger] = []
-        try:
-            with open_folder(plan, primary=done.primary) as folder:
-                if folder.manifest["chunk"] != plan.chunk_size:  # another shard was first, on another kind of machine
-                    done.plan = plan = plan.cut(folder.manifest["chunk"])
-                if done.primary:
-                    for warning in plan.warnings:
-                        logging.getLogger("vitvis").warning(warning)
-                    loggers = build_loggers(settings.logger, plan.path, to_container(settings))
-                done.made = execute(plan, folder, trainer, loggers=loggers, callbacks=callbacks, verdicts=judge)
-                done.records = folder.records()
-                if done.primary and not settings.shard:
-                    done.finish(folder)
-            if done.primary and settings.shard and plan.is_done(done.records):
-                with RunFolder.reopen(plan.path, "fit", patience=FINISHING) as folder:
-                    done.finish(folder)
-            if done.page is not None:
-                log_images(loggers, {"sheet": done.page}, trainer.global_step)
-                log_summary(loggers, done.summary)
-        finally:
-            close_loggers(loggers)
+    plan = make_plan(settings)
+    judge = verdicts(plan) if verdicts is not None else None
+    trainer = make_trainer(plan)
+    done = Fit(plan, plan.path, trainer.is_global_zero)
+    loggers: list[Logger] = []
+    try:
+        with open_folder(plan, primary=done.primary) as folder:
+            if folder.manifest["chunk"] != plan.chunk_size:  # another shard was first, on another kind of machine
+                done.plan = plan = plan.cut(folder.manifest["chunk"])
+            if done.primary:
+                for warning in plan.warnings:
+                    logging.getLogger("vitvis").warning(warning)
+                loggers = build_loggers(settings.logger, plan.path, to_container(settings))
+            done.made = execute(plan, folder, trainer, loggers=loggers, callbacks=callbacks, verdicts=judge)
+            done.records = folder.records()
+            if done.primary and not settings.shard:
+                done.finish(folder)
+        if done.primary and settings.shard and plan.is_done(done.records):
+            with RunFolder.reopen(plan.path, "fit", patience=FINISHING) as folder:
+                done.finish(folder)
+        if done.page is not None:
+            log_images(loggers, {"sheet": done.page}, trainer.global_step)
+            log_summary(loggers, done.summary)
+    finally:
+        close_loggers(loggers)
     return done

@@ -36,6 +36,7 @@ from vitvis.judge.scores import (
 )
 from vitvis.judge.settings import JudgeSettings
 from vitvis.judge.sturdiness import CHANGES
+from vitvis.launch.isolation import isolated
 from vitvis.launch.ranks import IndependentStrategy, trainer_arguments
 from vitvis.launch.settings import TrainerSettings
 from vitvis.runs import digest
@@ -66,6 +67,7 @@ class _Plan:
         return [*photos, *(job for job, _ in self.picture_jobs)]
 
 
+@isolated
 def judge_runs(settings: JudgeSettings) -> list[Judgement]:
     """Judge pictures of runs; what was judged before and has not changed is only read.
 
@@ -78,8 +80,6 @@ def judge_runs(settings: JudgeSettings) -> list[Judgement]:
     searches = [read_search(folder) for folder in settings.search]
     cases = [open_case(folder, searches) for folder in settings.run]
     names = _judges(settings, cases)
-    if settings.trainer.threads:
-        torch.set_num_threads(settings.trainer.threads)
     trainer = _make_trainer(settings)
     eyes = [load_eye(name, weights) for name, weights in names]
     _check_names(eyes)

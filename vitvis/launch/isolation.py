@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy
 import torch
 
 from vitvis.backbones.neutral import neutral
+from vitvis.signals import ending_in_order
 
-__all__ = ["own_world"]
+__all__ = ["isolated", "own_world"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @contextmanager
@@ -47,3 +53,18 @@ def own_world(threads: int = 0) -> Iterator[None]:
                 torch.cuda.set_rng_state_all(gpus)
             elif torch.cuda.is_initialized():  # by us: the caller's streams are those of the seed it has set
                 torch.cuda.manual_seed_all(seed)
+
+
+def isolated(work: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Let what a command does for its settings, the first argument, do so in a world of its own.
+
+    Signals end it as they end a command, from Python too.
+    """
+
+    @wraps(work)
+    def inside(settings: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        place = getattr(settings, "trainer", None)
+        with ending_in_order(), own_world(0 if place is None else place.threads):
+            return work(settings, *args, **kwargs)
+
+    return inside

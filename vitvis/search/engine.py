@@ -19,6 +19,7 @@ from vitvis.data.passes import join_shards, make_trainer, run_pass
 from vitvis.data.source import Source
 from vitvis.errors import VitvisError
 from vitvis.launch.cores import count_cores
+from vitvis.launch.isolation import isolated
 from vitvis.launch.shards import Shard
 from vitvis.runs import RunFolder, recipe_hash
 from vitvis.search import views, writing
@@ -35,6 +36,7 @@ SUMMARY = "summary.json"
 _MEASURED = ("records/", "maps/", "skipped.csv")
 
 
+@isolated
 def search(settings: SearchSettings) -> Path | None:
     """Search data for the images that excite units most; a killed search goes on where its last checkpoint stands.
 
@@ -55,8 +57,6 @@ def search(settings: SearchSettings) -> Path | None:
         label_file=settings.label_file,
         limit=settings.limit,
     )
-    if settings.trainer.threads:
-        torch.set_num_threads(settings.trainer.threads)
     backbone = load_backbone(settings.model, settings.weights, settings.image_size)
     units = parse_units(settings.units, backbone.sites, settings.seed)
     layout = make_layout(units, {unit.site: backbone.site(unit.site) for unit in units}, settings.tokens)
