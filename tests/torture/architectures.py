@@ -2,7 +2,8 @@
 
     python tests/torture/architectures.py                    # all families, shapes only: minutes on one core
     python tests/torture/architectures.py nest fastvit       # those whose names begin so
-    python tests/torture/architectures.py --real --seed 1    # also values: random weights, real images, gradients
+    python tests/torture/architectures.py --real --seed 1    # also values: random weights, random images, gradients
+    python tests/torture/architectures.py --real --log FILE  # in parts: what stands in the file is not looked at again
 
 Shapes are looked at on PyTorch's `meta` device at the model's own size, a larger one and one that is not square. What
 belongs to the image (rows, columns) scales with it and what belongs to the model (units, heads) does not; a layout that
@@ -22,6 +23,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import timm
 import torch
@@ -185,12 +187,11 @@ def places(backbone: Backbone, seed: int, spots: Sequence[Place]) -> dict[str, l
         return tap(images, centre)
 
 
-def check_places(name: str, seed: int) -> list[str]:
+def check_places(backbone: Backbone, seed: int) -> list[str]:
     """A change of the image at a place changes a site at that place.
 
     Sites of the first blocks have to say where; deeper ones, which see more and more of the image, on which side.
     """
-    backbone = load_backbone(name, "none", seed=seed)
     spots = ((0.2, 0.8), (0.6, 0.3))
     wrong = []
     for path, found in places(backbone, seed, spots).items():
@@ -203,9 +204,8 @@ def check_places(name: str, seed: int) -> list[str]:
     return wrong
 
 
-def check_alone(name: str, seed: int) -> list[str]:
+def check_alone(backbone: Backbone, seed: int) -> list[str]:
     """The gradient of an image alone is the one that it has beside another."""
-    backbone = load_backbone(name, "none", seed=seed)
     images = torch.rand(2, 3, *backbone.image_size, generator=torch.Generator().manual_seed(seed))
     wrong = []
     for site in {site.kind: site for site in reversed(backbone.sites.values())}.values():
@@ -222,30 +222,56 @@ def check_alone(name: str, seed: int) -> list[str]:
     return wrong
 
 
+def check(name: str, real: bool, seed: int, weights: Path | None = None) -> tuple[str, list[str]]:
+    """Sites of a model, and what is wrong with them; an error of any kind is wrong.
+
+    Args:
+        name: Of the model.
+        real: Whether values are looked at too.
+        seed: Of random weights and images.
+        weights: A folder of files `NAME.*`; a model without one gets random weights.
+    """
+    try:
+        found, wrong = check_shapes(name)
+        if real and not wrong:
+            files = [] if weights is None else sorted(weights.glob(f"{name}.*"))
+            backbone = load_backbone(name, str(files[0]) if files else "none", seed=seed)
+            wrong = check_places(backbone, seed) + check_alone(backbone, seed)
+    except Exception as error:  # noqa: BLE001  # one model is not to end the others
+        return "", [f"{type(error).__name__}: {str(error)[:200]}"]
+    return found, wrong
+
+
 def main() -> int:
     """Check the families that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="how names begin; all families where none is given")
     parser.add_argument("--real", action="store_true", help="also with values")
     parser.add_argument("--seed", type=int, default=0, help="of weights and images")
+    parser.add_argument("--weights", type=Path, help="a folder of files NAME.*; random weights for all others")
+    parser.add_argument("--log", type=Path, help="a file that lines are added to; models with a line are left out")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no model after that")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    failed = 0
     chosen = [names[0] for names in families().values()]
     if options.names:
         chosen = [name for name in chosen if name.startswith(tuple(options.names))]
-    for name in chosen:
+    lines = options.log.read_text().splitlines() if options.log and options.log.exists() else []
+    known, began = {line.split("\t")[0] for line in lines}, time.monotonic()
+    for name in (name for name in chosen if name not in known):
         start = time.monotonic()
-        try:
-            found, wrong = check_shapes(name)
-            if options.real and not wrong:
-                wrong = check_places(name, options.seed) + check_alone(name, options.seed)
-        except Exception as error:  # noqa: BLE001  # one model is not to end the others
-            found, wrong = "", [f"{type(error).__name__}: {str(error)[:200]}"]
-        failed += bool(wrong)
-        shown = "ok" if not wrong else "; ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
-        print(f"{name}\t{found}\t{shown}\t{time.monotonic() - start:.1f} s", flush=True)
-    print(f"{len(chosen)} models, {failed} with faults")
+        if start - began > options.seconds:
+            break
+        found, wrong = check(name, options.real, options.seed, options.weights)
+        shown = "; ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
+        lines.append(f"{name}\t{found}\t{shown or 'ok'}\t{time.monotonic() - start:.1f} s")
+        print(lines[-1], flush=True)
+        if options.log:
+            with options.log.open("a") as log:
+                log.write(lines[-1] + "\n")
+    rows = [row for row in (line.split("\t") for line in lines) if row[0] in chosen]
+    failed = sum(row[2] != "ok" for row in rows)
+    print(f"{len(rows)} of {len(chosen)} models, {failed} with faults")
     return 1 if failed else 0
 
 
