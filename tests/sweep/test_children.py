@@ -17,12 +17,17 @@ def test_the_cpu_is_divided(monkeypatch):
 
 
 def test_each_gpu_gets_a_child_of_its_own(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in find_slots("0,2")] == ["0", "2"]
     assert [slot.name for slot in find_slots([0, 2], 3)] == ["0", "2", "0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     assert [slot.name for slot in find_slots()] == ["3", "5"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert {slot.name for slot in find_slots()} == {"cpu"}
+    with pytest.raises(VitvisError, match="no GPU 9; this machine has none that is visible"):
+        find_slots("9")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1a2b")
+    assert [slot.name for slot in find_slots("0")] == ["0"]
 
 
 @pytest.mark.parametrize("devices", ["gpu", "cuda:0", "", "cpu,0"])

@@ -7,7 +7,7 @@ import yaml
 
 from vitvis.errors import VitvisError
 from vitvis.sweep import main
-from vitvis.sweep.check import check_settings
+from vitvis.sweep.check import check_command, check_settings
 from vitvis.sweep.spec import read_spec
 from vitvis.sweep.study import find_cap
 
@@ -94,12 +94,15 @@ def test_bands_of_early_terminate(tmp_path, block, first):
     [
         ({"command": ["python", "${args_no_hyphen}"]}, "no macro '${args_no_hyphen}'; did you mean 'args_no_hyphens'?"),
         ({"command": ["python", "x=${args}"]}, "has to be a word of its own"),
+        ({"command": ["python", "${args"]}, "'${args': a macro is not closed"),
         ({"command": None}, "list of words"),
         ({"command": ["python", None]}, "no word"),
         ({"early_terminate": {"type": "hyperband", "min_iter": "two"}}, "min_iter='two' is not a finite number"),
         ({"early_terminate": {"type": "hyperband", "max_iter": 9, "s": "a"}}, "s='a'"),
         ({"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": "x"}}, "eta='x'"),
         ({"early_terminate": {"type": "hyperband", "min_iter": 0}}, "from 1 to"),
+        ({"metric": {"name": 3, "goal": "maximize"}}, "metric needs a name"),
+        ({"parameters": {"a": {"values": None}}}, "values has to be a list that is not empty"),
         ({"metric": {"name": "a", "target": "high"}}, "metric target='high'"),
         ({"parameters": {"a": {"min": 0.0, "max": float("inf")}}}, "max=inf is not a finite number"),
         ({"parameters": {"a": {"values": [1.0, float("nan")]}}}, "nan is not a finite number"),
@@ -133,6 +136,30 @@ def test_a_random_sweep_without_a_cap_leaves_no_folder(tmp_path, capsys):
     )
     assert main([str(path), f"out={tmp_path / 'out'}"]) == 2
     assert "run_cap=N" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"program": "fitt.py"}, "no such file: fitt.py; did you mean 'fit.py'?"),
+        ({"command": ["pyhton", "fit.py", "${args}"]}, "no program 'pyhton' to start"),
+        ({"command": [3, 4]}, "no program '3' to start"),
+        ({"command": ["${program}", "${args}"]}, "no program 'fit.py' to start"),
+        ({"command": ["${env}", "${interpreter}", "-m", "${program}", "${args}"], "program": "a.module"}, None),
+        ({}, None),
+    ],
+)
+def test_what_a_command_starts_has_to_be_there(tmp_path, monkeypatch, changes, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fit.py").touch()
+    content = {"program": "fit.py", "method": "random", "parameters": {"a": {"value": 1}}, "run_cap": 1}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(content | changes))
+    if says is None:
+        check_command(read_spec("a.yaml"))
+        return
+    with pytest.raises(VitvisError) as caught:
+        check_command(read_spec("a.yaml"))
+    assert says in str(caught.value)
 
 
 def test_overrides_may_not_undo_what_varies(tmp_path):

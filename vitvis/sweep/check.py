@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vitvis.config.core import merge, to_container
-from vitvis.errors import VitvisError
+from vitvis.errors import VitvisError, nearest
 from vitvis.fit.settings import FitSettings
 from vitvis.runs import read_config
 from vitvis.sweep.command import assemble
@@ -16,13 +17,30 @@ from vitvis.sweep.parameters import Parameter
 from vitvis.sweep.space import decode
 from vitvis.sweep.spec import SweepSpec
 
-__all__ = ["check_settings", "check_trial", "drives_fit", "extremes"]
+__all__ = ["check_command", "check_settings", "check_trial", "drives_fit", "extremes"]
 
 
 def drives_fit(spec: SweepSpec) -> bool:
     """Say whether the file's command runs `vitvis.fit`."""
     words = [spec.program if word == "${program}" else word for word in spec.command]
     return any(word == "vitvis.fit" or word.replace("\\", "/").endswith("vitvis/fit/__main__.py") for word in words)
+
+
+def check_command(spec: SweepSpec) -> None:
+    """Check that what the file's command starts is there.
+
+    Raises:
+        VitvisError: no such program; names the nearest.
+    """
+    words = [word for word in spec.command if word != "${env}"]
+    first = spec.program if words[:1] == ["${program}"] else words[0] if words else ""
+    if not first.startswith("${") and shutil.which(first) is None:
+        raise VitvisError(f"{spec.path}: command: there is no program '{first}' to start")
+    place = words.index("${program}") if "${program}" in words else 0
+    script = Path(spec.program)
+    if place and words[place - 1] != "-m" and not script.exists():
+        siblings = [str(item) for item in script.parent.glob("*.py")]
+        raise VitvisError(f"{spec.path}: program: no such file: {script}{nearest(str(script), siblings)}")
 
 
 def check_settings(spec: SweepSpec, overrides: Sequence[str] = ()) -> None:

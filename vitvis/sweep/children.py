@@ -44,12 +44,18 @@ def find_slots(devices: str = "auto", workers: int | None = None) -> list[Slot]:
             CPU divide its threads.
 
     Raises:
-        VitvisError: `devices` can't be read.
+        VitvisError: `devices` can't be read, or isn't there.
     """
     words = [word.strip() for word in str(devices).strip("[]").split(",") if word.strip()]
     gpus = _visible_gpus() if words == ["auto"] else [] if words == ["cpu"] else words
     if any(not gpu.lower().startswith(("gpu-", "mig-")) and not gpu.isdigit() for gpu in gpus) or not words:
         raise VitvisError(f"devices={devices}: write auto, cpu, or indices of GPUs such as 0,1")
+    visible = [] if words == ["auto"] else _visible_gpus()
+    if gpus and all(name.isdigit() for name in visible):  # else a scheduler has named them otherwise
+        for gpu in gpus:
+            if gpu.isdigit() and words != ["auto"] and gpu not in visible:
+                there = f"has {', '.join(visible)}" if visible else "has none that is visible"
+                raise VitvisError(f"devices={devices}: no GPU {gpu}; this machine {there}")
     if gpus:
         return [
             Slot(gpus[i % len(gpus)], {"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]})

@@ -47,6 +47,8 @@ def check_macro(word: str, where: str) -> None:
             raise VitvisError(f"{where}: command: no macro '${{{name}}}'{nearest(name, known)}")
         if word != f"${{{name}}}":
             raise VitvisError(f"{where}: command: '{word}': the macro ${{{name}}} has to be a word of its own")
+    if re.search(r"\$\{[^}]*$", word):
+        raise VitvisError(f"{where}: command: '{word}': a macro is not closed with }}")
 
 
 def assemble(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> dict[str, Any]:

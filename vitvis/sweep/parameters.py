@@ -130,7 +130,7 @@ def _infer(item: Mapping[str, Any], where: str) -> str:
 
 def _check_numbers(distribution: str, options: Mapping[str, Any], where: str) -> None:
     values, probabilities = options.get("values"), options.get("probabilities")
-    if values is not None and (not isinstance(values, list) or not values):
+    if "values" in options and (not isinstance(values, list) or not values):
         raise VitvisError(f"{where}: values has to be a list that is not empty")
     for value in values or ():
         if isinstance(value, float) and not math.isfinite(value):

@@ -80,7 +80,7 @@ main = COMMAND.main
 def _run(settings: SweepSettings) -> Comparison:
     from vitvis.runs import RunFolder
     from vitvis.sweep import Comparison, SweepRunner, SweepStudy, read_spec
-    from vitvis.sweep.check import check_settings, drives_fit
+    from vitvis.sweep.check import check_command, check_settings, drives_fit
     from vitvis.sweep.children import find_slots
     from vitvis.sweep.runner import check_study
     from vitvis.sweep.shared import compare_on_shared
@@ -90,6 +90,7 @@ def _run(settings: SweepSettings) -> Comparison:
     if drives_fit(spec):
         check_settings(spec, settings.overrides)
     find_cap(spec, settings.run_cap)
+    check_command(spec)
     slots = find_slots(settings.devices, settings.workers)
     best = _best(settings)
     folder = Path(settings.out or Path("out") / "sweeps" / spec.path.stem)

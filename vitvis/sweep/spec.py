@@ -193,7 +193,7 @@ def _check_grid(parameters: Sequence[Parameter], where: str) -> None:
 def _read_metric(block: Any, where: str) -> Metric | None:
     if block is None:
         return None
-    if not isinstance(block, Mapping) or not block.get("name"):
+    if not isinstance(block, Mapping) or not block.get("name") or not isinstance(block["name"], str):
         raise VitvisError(f"{where}: metric needs a name (metric: {{name: summary/score, goal: maximize}})")
     for key in block:
         if key not in _METRIC_KEYS:
