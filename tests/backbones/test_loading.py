@@ -162,3 +162,11 @@ def test_real_weights(shared_dir: Path) -> None:
     images = torch.rand(1, 3, 224, 224)
     with torch.no_grad():
         torch.testing.assert_close(backbone(images), reference(backbone.normalize(images)), atol=2e-3, rtol=1e-2)
+
+
+def test_a_folder_that_holds_no_model_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(VitvisError, match=r"local-dir:.*there is no config.json in"):
+        load_backbone(f"local-dir:{tmp_path}", "none")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(VitvisError, match="local-dir:"):
+        load_backbone(f"local-dir:{tmp_path}", "none")

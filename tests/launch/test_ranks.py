@@ -12,7 +12,7 @@ from pytorch_lightning.strategies import StrategyRegistry
 
 from vitvis.errors import VitvisError
 from vitvis.fit import run as fit
-from vitvis.launch.ranks import IndependentStrategy, device_of, own, register, trainer_arguments
+from vitvis.launch.ranks import IndependentStrategy, check_nodes, device_of, own, register, trainer_arguments
 from vitvis.launch.settings import TrainerSettings
 from vitvis.runs import read_records
 
@@ -78,6 +78,16 @@ def test_slurm_sets_the_number_of_processes(monkeypatch):
     arguments = trainer_arguments(TrainerSettings(accelerator="cpu"))
     assert (arguments["devices"], arguments["num_nodes"]) == (2, 3)
     assert not arguments["plugins"][0].auto_requeue
+
+
+def test_nodes_that_nobody_has_started_are_not_waited_for(monkeypatch):
+    arguments = trainer_arguments(TrainerSettings(accelerator="cpu", num_nodes=2))
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(VitvisError, match="num_nodes=2: start every node"):
+        check_nodes(arguments)
+    monkeypatch.setenv("MASTER_ADDR", "node-0")
+    check_nodes(arguments)
+    check_nodes(trainer_arguments(TrainerSettings(accelerator="cpu")))
 
 
 def test_slurm_without_tasks_per_node_is_one_line(monkeypatch):

@@ -167,6 +167,9 @@ def _load(name: str, weights: str, size: tuple[int, int] | None, timm_kwargs: di
         if weights == "bundled":
             raise VitvisError(f"no bundled model '{name}'; bundled: {', '.join(_bundled_names()) or 'none'}")
         check_name(name)
+        folder = Path(name.removeprefix("local-dir:")).expanduser()
+        if name.startswith("local-dir:") and not (folder / "config.json").is_file():
+            raise VitvisError(f"model {name}: there is no config.json in {folder}")
     file = Path(weights).expanduser() if weights not in ("hub", "none", "bundled") else None
     state = read_tensors(file) if file is not None else None
     kwargs = dict(timm_kwargs)
@@ -179,7 +182,7 @@ def _load(name: str, weights: str, size: tuple[int, int] | None, timm_kwargs: di
                 kwargs.setdefault("num_classes", classes)
         if weights == "hub":
             model = _load_hub(name, size, kwargs)
-        elif name.startswith("hf"):
+        elif name.startswith(_HUB_PREFIXES):
             model = _offline_safe(lambda: _create(name, size, kwargs), name)
         else:
             model = _create(name, size, kwargs)

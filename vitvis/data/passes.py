@@ -27,7 +27,7 @@ from vitvis.data.parts import Parts
 from vitvis.data.source import Source
 from vitvis.errors import VitvisError
 from vitvis.launch.progress import Progress
-from vitvis.launch.ranks import IndependentStrategy, trainer_arguments
+from vitvis.launch.ranks import IndependentStrategy, check_nodes, trainer_arguments
 from vitvis.launch.settings import TrainerSettings
 from vitvis.runs.lock import PATIENCE_S, FolderLock
 
@@ -255,6 +255,7 @@ def make_trainer(where: Any, *, alone: bool = False) -> pl.Trainer:
     arguments = trainer_arguments(replace(settings, devices=1) if alone else settings)
     if alone:
         arguments |= {"strategy": "auto", "devices": 1, "num_nodes": 1, "plugins": [LightningEnvironment()]}
+    check_nodes(arguments)
     try:
         return pl.Trainer(
             **arguments,

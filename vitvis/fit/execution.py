@@ -18,7 +18,7 @@ from vitvis.fit.plan import Plan
 from vitvis.fit.progress import FitProgress
 from vitvis.fit.results import Results, Verdicts
 from vitvis.fit.strips import ImagesOverTime
-from vitvis.launch.ranks import IndependentStrategy
+from vitvis.launch.ranks import IndependentStrategy, check_nodes
 from vitvis.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ def make_trainer(plan: Plan) -> Trainer:
     """Return the Trainer of a plan; it knows this process's rank.
 
     Raises:
-        VitvisError: the hardware asked for isn't there.
+        VitvisError: the hardware or the nodes asked for aren't there.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    check_nodes(plan.trainer)
     try:
         return Trainer(
             **plan.trainer,

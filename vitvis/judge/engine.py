@@ -37,7 +37,7 @@ from vitvis.judge.scores import (
 from vitvis.judge.settings import JudgeSettings
 from vitvis.judge.sturdiness import CHANGES
 from vitvis.launch.isolation import isolated
-from vitvis.launch.ranks import IndependentStrategy, trainer_arguments
+from vitvis.launch.ranks import IndependentStrategy, check_nodes, trainer_arguments
 from vitvis.launch.settings import TrainerSettings
 from vitvis.runs import digest
 from vitvis.search.reading import read_search
@@ -145,8 +145,10 @@ def _check_names(eyes: Sequence[Eye]) -> None:
 def _make_trainer(settings: JudgeSettings) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     where = TrainerSettings(**{name: getattr(settings.trainer, name) for name in _PLACE}, precision="32-true")
+    arguments = trainer_arguments(where)
+    check_nodes(arguments)
     return pl.Trainer(
-        **trainer_arguments(where),
+        **arguments,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

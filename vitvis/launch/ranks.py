@@ -26,7 +26,16 @@ from vitvis.errors import VitvisError
 from vitvis.launch.settings import TrainerSettings
 from vitvis.signals import STARTER, stop_with
 
-__all__ = ["IndependentStrategy", "device_of", "is_first", "own", "register", "resolve_precision", "trainer_arguments"]
+__all__ = [
+    "IndependentStrategy",
+    "check_nodes",
+    "device_of",
+    "is_first",
+    "own",
+    "register",
+    "resolve_precision",
+    "trainer_arguments",
+]
 
 T = TypeVar("T")
 
@@ -175,6 +184,22 @@ def trainer_arguments(settings: TrainerSettings) -> dict[str, Any]:
         "strategy": IndependentStrategy(bound=True) if many else "auto",
         "plugins": [slurm] if many and slurm is not None else None,
     }
+
+
+def check_nodes(arguments: Mapping[str, Any]) -> None:
+    """Check that somebody has started the other nodes; alone, this one would wait for them for ever.
+
+    Args:
+        arguments: of a Trainer, from `trainer_arguments`.
+
+    Raises:
+        VitvisError: several nodes are asked for, and nothing says where they are.
+    """
+    nodes, known = arguments["num_nodes"], ("MASTER_ADDR", "LSB_JOBID", "SLURM_JOB_ID")
+    if nodes > 1 and not any(name in os.environ for name in known):
+        raise VitvisError(
+            f"trainer.num_nodes={nodes}: start every node by torchrun or srun, or set MASTER_ADDR and NODE_RANK on each"
+        )
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
