@@ -80,7 +80,7 @@ def test_an_address_reads_back_as_its_unit(choices: list[tuple[str, int, int]]) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (":3", "names a site before its units"),
+        (":3", "names no site before its units"),
         ("blocks.1.mpl:0", "did you mean 'blocks.1.mlp'?"),
         ("block.*.mlp:0", "no site matches 'block.*.mlp'"),
         ("blocks.0.mlp:48", "no unit 48 in blocks.0.mlp, which has 48 (0-47)"),

@@ -63,6 +63,8 @@ def match_sites(pattern: str, sites: Mapping[str, Site], text: str) -> list[Site
     for count, name in enumerate(expand_braces(pattern)):
         if count == MOST_NAMES:
             raise VitvisError(f"units '{text}': its braces stand for more than {MOST_NAMES} names")
+        if not name.strip():
+            raise VitvisError(f"units '{text}': names no site before its units; write blocks.4.mlp:17, for example")
         if not re.search(r"[*?]", name):
             if getter is not None:
                 try:

@@ -68,7 +68,7 @@ class Sites(dict[str, Site]):
             VitvisError: there is none; names the nearest and how to list them.
         """
         if not name:
-            raise VitvisError("an address names a site before its units, such as blocks.4.mlp:17; this one names none")
+            raise VitvisError("a site has a name, such as blocks.4.mlp; this one is empty")
         if name in self:
             return self[name]
         if name == "head":  # a module may bear this name that classifies nothing
