@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
+import vitvis.errors
 from vitvis.cli import COMMANDS, find_command
 from vitvis.cli import main as console
 from vitvis.config import merge
@@ -55,3 +58,15 @@ def test_what_is_printed_as_config_is_what_is_read(name: str, tmp_path: Path, ca
     assert command.main(["--print-config"]) == 0
     (tmp_path / "a.yaml").write_text(capsys.readouterr().out)
     assert command.read(["--config", str(tmp_path / "a.yaml")])[0] == merge(command.settings)
+
+
+def test_a_warning_of_ours_is_a_line_without_its_code(tmp_path: Path) -> None:
+    before, told = warnings.formatwarning, []
+
+    def warn(settings: object, options: object) -> None:
+        own = vitvis.errors.__file__
+        told.extend(warnings.formatwarning(UserWarning("random"), UserWarning, file, 3) for file in (own, "/a/b.py"))
+
+    assert dataclasses.replace(find_command("runs"), action=warn).main([str(tmp_path)]) == 0
+    assert told[0] == "vitvis: random\n" and told[1].startswith("/a/b.py:3: UserWarning: random")
+    assert warnings.formatwarning is before

@@ -172,6 +172,9 @@ WRONG: list[tuple[str, str, str]] = [
     ("findings", "clip_weights=/nonexistent", "no such file"),
     ("bundled.train", "init=nowhere.ckpt", "no such file"),
     # settings of settings
+    ("fit", "units=blocks.4.mlp", "no unit named"),
+    ("search", "units=[blocks.4.mlp:1,blocks.5]", "'blocks.5': no unit named"),
+    ("findings", "fit.units=x", "'x': no unit named"),
     ("findings", "clip=foo", "open_clip"),
     ("findings", "evaluate.foo=1", "evaluate: unknown setting 'foo'"),
     ("findings", "fit.stesp=1", "fit: unknown setting 'stesp'"),

@@ -188,3 +188,18 @@ def test_two_processes_find_what_one_finds_also_where_one_had_begun(root: Path, 
     assert one.records == two.records and one.records[0]["inside_mean"] is not None
     assert np.array_equal(one.maps("blocks.1.mlp"), two.maps("blocks.1.mlp"))
     assert (tmp_path / "one/background.csv").read_text() == (tmp_path / "two/background.csv").read_text()
+
+
+def test_folders_are_looked_at_before_the_model_is_loaded(tmp_path: Path, monkeypatch, capsys) -> None:
+    def load(*args, **kwargs):
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr("vitvis.search.engine.load_backbone", load)
+    for name in ("other", "data"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "note.txt").write_text("no run")
+    words = [f"data=folder:{tmp_path / 'data'}", f"out={tmp_path / 'out'}"]
+    assert search.COMMAND.main([*words, f"out={tmp_path / 'other'}"]) == 2
+    assert "holds other files and no run" in capsys.readouterr().err
+    assert search.COMMAND.main([*words, f"fit={tmp_path / 'other'}"]) == 2
+    assert "is no run folder" in capsys.readouterr().err

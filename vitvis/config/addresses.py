@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from vitvis.errors import VitvisError
+
 __all__ = ["is_prompt", "parse_addresses", "split_addresses"]
 
 _PROMPT = re.compile(r"\s*[-+]?(text|image):")
@@ -35,9 +37,18 @@ def split_addresses(addresses: str | Iterable[str]) -> list[str]:
 
 
 def parse_addresses(value: Any) -> Any:
-    """Split the texts of a setting; what is no text or list of texts is for the setting's type to refuse."""
+    """Split the texts of a setting; what is no text or list of texts is for the setting's type to refuse.
+
+    Raises:
+        VitvisError: a text that names no unit, whatever the model.
+    """
     if isinstance(value, str) or isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return split_addresses(value)
+        found = split_addresses(value)
+        for text in (text for text in found if ":" not in text and "@" not in text):
+            raise VitvisError(
+                f"units '{text}': no unit named; write SITE:UNITS, for example '{text}:0-7', '{text}:*' or '{text}:~8'"
+            )
+        return found
     return value
 
 

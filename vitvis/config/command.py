@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -105,7 +107,8 @@ class Command(Generic[S]):
                 ready(settings)
                 os.environ["MPLBACKEND"] = "agg"  # commands draw into files; a notebook's own can't be had in here
                 logging.basicConfig(format="vitvis: %(message)s", level=logging.WARNING)
-                return self.action(settings, options) or 0
+                with _plain_warnings():
+                    return self.action(settings, options) or 0
             print(to_yaml(settings), end="")
         return 0
 
@@ -148,3 +151,19 @@ class Command(Generic[S]):
             if name in found.options and option.layer is not None
         ]
         return merge(self.settings, *layers, *map(Path, found.files), found.overrides, plain), found.options
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show warnings of ours as a line for people, and not with the line of code that they come from."""
+    before, own = warnings.formatwarning, str(Path(__file__).resolve().parents[1])
+
+    def plain(message: Any, category: Any, filename: str, lineno: int, line: str | None = None) -> str:
+        ours = filename.startswith(own)
+        return f"vitvis: {message}\n" if ours else before(message, category, filename, lineno, line)
+
+    warnings.formatwarning = plain
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before

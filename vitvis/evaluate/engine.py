@@ -30,7 +30,7 @@ from vitvis.evaluate.variants import VariantPlan
 from vitvis.launch.cores import count_cores
 from vitvis.launch.isolation import isolated
 from vitvis.launch.shards import Shard
-from vitvis.runs import RunFolder, digest, to_csv
+from vitvis.runs import RunFolder, check_folder, digest, to_csv
 
 __all__ = ["evaluate"]
 
@@ -51,6 +51,8 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
     Raises:
         VitvisError: no data, a model or a path that is not there, classes that do not match, NaN logits.
     """
+    if settings.out:
+        check_folder(settings.out, "evaluate")
     source = open_source(settings.data, split=settings.split, label_file=settings.label_file, regions=settings.regions)
     photos = choose_photos(settings, source)
     contenders = load_contenders(settings, source)

@@ -21,7 +21,7 @@ from vitvis.errors import VitvisError
 from vitvis.launch.cores import count_cores
 from vitvis.launch.isolation import isolated
 from vitvis.launch.shards import Shard
-from vitvis.runs import RunFolder, recipe_hash
+from vitvis.runs import RunFolder, check_folder, recipe_hash
 from vitvis.search import views, writing
 from vitvis.search.layout import Layout, make_layout
 from vitvis.search.module import ExemplarSearch
@@ -49,6 +49,9 @@ def search(settings: SearchSettings) -> Path | None:
     Raises:
         VitvisError: something that was asked for isn't there, or the folder holds another run.
     """
+    if settings.out:
+        check_folder(settings.out, "search")
+    views.check_fit(settings.fit)
     source = open_source(
         settings.data,
         split=settings.split,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vitvis.data.loader import ModelView, make_loader
 from vitvis.data.photo import Entry, UnusableImage
@@ -69,6 +69,18 @@ def write_thumbs_of_stream(
     return entries
 
 
+def check_fit(fit: str | None) -> dict[str, Any]:
+    """Return the manifest of a fit run; that of none is empty.
+
+    Raises:
+        VitvisError: the folder holds no fit run.
+    """
+    manifest = {} if fit is None else read_manifest(fit)
+    if manifest.get("kind", "fit") != "fit":
+        raise VitvisError(f"fit={fit}: holds a run of vitvis.{manifest['kind']}, not of vitvis.fit")
+    return manifest
+
+
 def optimised_images(fit: str | None, weights_id: str) -> dict[str, Path]:
     """Return the image that a fit run made for each address, the one of its first seed.
 
@@ -77,9 +89,7 @@ def optimised_images(fit: str | None, weights_id: str) -> dict[str, Path]:
     """
     if fit is None:
         return {}
-    manifest = read_manifest(fit)
-    if manifest["kind"] != "fit":
-        raise VitvisError(f"fit={fit}: holds a run of vitvis.{manifest['kind']}, not of vitvis.fit")
+    manifest = check_fit(fit)
     other = (manifest.get("backbone") or {}).get("weights_id", weights_id)
     if other != weights_id:
         raise VitvisError(f"fit={fit}: was made with other weights ({other}) than this search uses ({weights_id})")
