@@ -254,11 +254,3 @@ def test_no_home_and_no_rights_are_no_errors(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # a file where the folder should be
     remembered.remember("key", {"chunk": 5})
     assert remembered.recall("key") is None
-
-
-def test_a_cpu_that_multiplies_bfloat16_is_made_use_of(tmp_path, monkeypatch) -> None:
-    settings = merge(FitSettings, SMALL, {"units": ["blocks.0.mlp:0"], "out": str(tmp_path / "run")})
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
-    assert "trainer.precision=bf16-mixed" in estimate(make_plan(settings)).text()
-    half = merge(FitSettings, settings, {"trainer": {"precision": "bf16-mixed"}})
-    assert "hint" not in estimate(make_plan(half)).text()

@@ -12,8 +12,9 @@ from pytorch_lightning.strategies import StrategyRegistry
 
 from vitvis.errors import VitvisError
 from vitvis.fit import run as fit
-from vitvis.launch.ranks import IndependentStrategy, check_nodes, device_of, own, register, trainer_arguments
+from vitvis.launch.ranks import IndependentStrategy, check_nodes, device_of, register, trainer_arguments
 from vitvis.launch.settings import TrainerSettings
+from vitvis.launch.shards import deal
 from vitvis.runs import read_records
 
 ARGV = ["model=test_vit", "weights=none", "image_size=64", "steps=4", "copies=2", "trainer.accelerator=cpu",
@@ -48,9 +49,11 @@ def test_two_processes_make_what_one_makes(tmp_path):
 def test_every_item_has_one_owner():
     items = list(range(11))
     for world in (1, 2, 3, 16):
-        parts = [own(items, rank, world) for rank in range(world)]
-        assert sorted(sum(parts, [])) == items
-    assert own(items, 1, 4) == [1, 5, 9]
+        parts = [deal(items, rank, world) for rank in range(world)]
+        assert sorted(sum(parts, [])) == items and all(part == sorted(part) for part in parts)
+    assert deal(items, 1, 4) == [1, 6, 9]  # to and fro
+    shares = [sum(deal(range(12), rank, 2)) for rank in range(2)]
+    assert shares[0] == shares[1]  # of what grows dearer with depth, as much each
 
 
 def test_the_strategy_is_known_to_lightning_once_registered():

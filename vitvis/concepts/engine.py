@@ -16,9 +16,10 @@ from vitvis.backbones import Backbone, load_backbone
 from vitvis.concepts.settings import ConceptsSettings
 from vitvis.errors import VitvisError
 from vitvis.launch.isolation import isolated
+from vitvis.launch.shards import hold, unfinished
 from vitvis.runs import atomic_write, read_manifest, read_records
 
-from .embed import embed_pictures, embed_words
+from .embed import Parts
 from .score import Floats, centre, concept_score
 from .words import rank_words, read_vocabulary, unit_vectors
 
@@ -52,6 +53,9 @@ class Concepts:
 def find_concepts(settings: ConceptsSettings) -> list[Concepts]:
     """Rank words and score units of every run of the settings, in the same two spaces.
 
+    Returns:
+        Words and scores, one a run; none where `shard=` has done its part and others are missing.
+
     Raises:
         VitvisError: a folder is no run of search or fit, a model can't be loaded, a file can't be read.
     """
@@ -64,11 +68,26 @@ def find_concepts(settings: ConceptsSettings) -> list[Concepts]:
     language = _language(settings, [manifest for _, manifest in runs])
     searched = any(manifest["kind"] == "search" for _, manifest in runs)
     look = load_backbone(settings.look, settings.look_weights) if searched else None
-    done = []
-    for path, manifest in runs:
-        own = path if manifest["kind"] == "fit" else fit[1] if fit and fit[0] == _weights_of(manifest) else None
-        done.append(_one(path, manifest["kind"], own, words, language, look, settings))
-    return done
+    parts = Parts(settings.shard, settings.finish)
+    place = runs[0][0] / FOLDER
+
+    def embed() -> list[_Embedded]:
+        found = []
+        for path, manifest in runs:
+            own = path if manifest["kind"] == "fit" else fit[1] if fit and fit[0] == _weights_of(manifest) else None
+            found.append(_embed(path, manifest["kind"], own, words, language, look, settings, parts))
+        return found
+
+    if settings.shard:
+        with hold(place, settings.shard):
+            embed()
+        if parts.left:
+            return []
+    with hold(place, join=bool(settings.shard or settings.finish)):
+        embedded = embed()
+        if parts.left:
+            raise unfinished(place.parent, parts.left, parts.total)
+        return [_rank(item, words, language, look, settings) for item in embedded]
 
 
 def _weights_of(manifest: dict[str, Any]) -> tuple[str, str]:
@@ -115,7 +134,29 @@ def _language(settings: ConceptsSettings, manifests: Sequence[dict[str, Any]]) -
     return backbone
 
 
-def _one(
+@dataclass
+class _Embedded:
+    """A run's units and what was embedded for them; an array is None where parts of other shards are missing.
+
+    Attributes:
+        path: The run's folder.
+        units: A record a unit.
+        exemplars: Rows of each unit's photos, `[U, k]`; None for a run of fit.
+        meaning: Photos in the language space, and `seen`, in the visual one.
+        vectors: Optimised images of the units, `[U, D]`; None where there are none.
+        words: The vocabulary.
+    """
+
+    path: Path
+    units: list[dict[str, Any]]
+    exemplars: Any
+    meaning: Floats | None
+    seen: Floats | None
+    vectors: Floats | None
+    words: Floats | None
+
+
+def _embed(
     path: Path,
     kind: str,
     fit: Path | None,
@@ -123,26 +164,39 @@ def _one(
     language: Backbone,
     look: Backbone | None,
     settings: ConceptsSettings,
-) -> Concepts:
+    parts: Parts,
+) -> _Embedded:
+    """Embed photos, images and words of a run, or this process's share of them."""
     records = [record for record in read_records(path) if record.get("status", "ok") == "ok"]
     if not records:
         raise VitvisError(f"{path}: has no records of units yet; run it again to finish it")
     units = list({record["address"]: record for record in records}.values())
-    cache = path / FOLDER / "cache"
+    cache, batch = path / FOLDER / "cache", settings.batch_size
     assert language.language is not None
-    vectors: list[Floats] = []
-    scores = None
-    exemplars = np.full((len(units), 1), -1)
+    exemplars = meaning = seen = vectors = None
     if kind == "search" and look is not None:
         files, exemplars = _photos(path, units, settings.k)
-        meaning = embed_pictures(language, files, cache, look=False, batch=settings.batch_size)
-        seen = embed_pictures(look, files, cache, look=True, batch=settings.batch_size)
-        vectors.append(unit_vectors(meaning, exemplars))
-        scores = concept_score(meaning, seen, exemplars, settings.seed)
+        meaning = parts.pictures(language, files, cache, look=False, batch=batch)
+        seen = parts.pictures(look, files, cache, look=True, batch=batch)
     if fit is not None:
-        vectors.append(_optimised(fit, units, language, cache, settings.batch_size))
+        vectors = _optimised(fit, units, language, cache, batch, parts)
     caches = [cache, *(Path(run) / FOLDER / "cache" for run in settings.run)]
-    ranking = rank_words(vectors, embed_words(language.language, words, caches), settings.words)
+    return _Embedded(path, units, exemplars, meaning, seen, vectors, parts.words(language.language, words, caches))
+
+
+def _rank(
+    found: _Embedded, words: list[str], language: Backbone, look: Backbone | None, settings: ConceptsSettings
+) -> Concepts:
+    """Rank words for the units of a run, score them, and write that down; everything is embedded."""
+    units, exemplars, scores = found.units, found.exemplars, None
+    vectors: list[Floats] = []
+    if found.meaning is not None and found.seen is not None:
+        vectors.append(unit_vectors(found.meaning, exemplars))
+        scores = concept_score(found.meaning, found.seen, exemplars, settings.seed)
+    if found.vectors is not None:
+        vectors.append(found.vectors)
+    assert found.words is not None
+    ranking = rank_words(vectors, found.words, settings.words)
     rows = []
     for place, unit in enumerate(units):
         best = zip(ranking.words[place].tolist(), ranking.similarity[place].tolist(), strict=True)
@@ -159,13 +213,13 @@ def _one(
                 "score": numbers[0],
                 "language": numbers[1],
                 "look": numbers[2],
-                "photos": int((exemplars[place] >= 0).sum()),
+                "photos": 0 if exemplars is None else int((exemplars[place] >= 0).sum()),
                 "words": [word for word, _ in chosen],
                 "similarities": [value for _, value in chosen],
             }
         )
     own = str(units[0]["weights_id"]) == language.weights_id
-    done = Concepts(path, str(units[0]["backbone"]), rows, _table(rows), own)
+    done = Concepts(found.path, str(units[0]["backbone"]), rows, _table(rows), own)
     _write(done, language, look, settings)
     return done
 
@@ -187,7 +241,9 @@ def _photos(path: Path, units: list[dict[str, Any]], k: int) -> tuple[dict[str, 
     return files, exemplars
 
 
-def _optimised(fit: Path, units: list[dict[str, Any]], language: Backbone, cache: Path, batch: int) -> Floats:
+def _optimised(
+    fit: Path, units: list[dict[str, Any]], language: Backbone, cache: Path, batch: int, parts: Parts
+) -> Floats | None:
     """Embeddings of optimised images, `[U, D]`; zeros for units that the fit has no image of."""
     images = {
         str(record["address"]): fit / str(record["image"])
@@ -198,7 +254,10 @@ def _optimised(fit: Path, units: list[dict[str, Any]], language: Backbone, cache
     vectors = np.zeros((len(units), language.site("head").width), np.float32)
     if len(files) < 2:  # the mean that vectors are measured from needs others
         raise VitvisError(f"{fit}: has images of {len(files)} of these units; words need at least two")
-    features = centre(embed_pictures(language, files, cache, look=False, batch=batch))
+    found = parts.pictures(language, files, cache, look=False, batch=batch)
+    if found is None:
+        return None
+    features = centre(found)
     places = [place for place, unit in enumerate(units) if unit["address"] in files]
     by_address = dict(zip(files, features, strict=True))
     for place in places:

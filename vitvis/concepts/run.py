@@ -23,7 +23,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[Concepts]:
         settings: Single settings laid over `cfg`: `vitvis.concepts.run(run="out/search", words=5)`.
 
     Returns:
-        Words and scores, one a run.
+        Words and scores, one a run; none of `shard=` where others are missing.
 
     Raises:
         VitvisError: settings that can't be followed.
@@ -37,6 +37,9 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[Concepts]:
 def _act(settings: ConceptsSettings, options: Mapping[str, str]) -> None:
     logging.getLogger("vitvis").setLevel(logging.INFO)
     done = run(settings)
+    if not done:
+        print(f"shard {settings.shard} is done; others are not")
+        return
     print(f"{'backbone':<32}{'site':<20}{'units':>6}{'score':>9}{'median':>9}{'above 0':>9}")
     for row in (row for concepts in done for row in concepts.table):
         numbers = "".join(f"{row[key]:>9.3f}" if key in row else f"{'-':>9}" for key in ("mean", "median", "above_0"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitvis.config import limits, setting
+from vitvis.launch.settings import PlaceSettings, check_shard
+from vitvis.launch.shards import parse_shard
 
 __all__ = ["ConceptsSettings"]
 
@@ -37,3 +39,11 @@ class ConceptsSettings:
     """Pictures a forward pass."""
     seed: int = setting(0, minimum=0, maximum=limits.SEED)
     """Of the random pairs of photos that agreement is compared with."""
+    shard: str | None = setting(None, parser=parse_shard)
+    """Embed one share of the pictures and words, `I/N` with I from 0 to N - 1; any number of such processes may work on
+    the same runs, and the last to end ranks and scores."""
+    finish: bool = setting(False)
+    """Rank and score what shards have embedded, and refuse if any part is missing."""
+
+    def __post_init__(self) -> None:
+        check_shard(self.shard, self.finish, PlaceSettings())

@@ -12,14 +12,12 @@ import warnings
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.utils.data import DataLoader
 
 from vitvis.data.loader import Batch, Share, View, make_loader
@@ -29,6 +27,7 @@ from vitvis.errors import VitvisError
 from vitvis.launch.progress import Progress
 from vitvis.launch.ranks import IndependentStrategy, check_nodes, trainer_arguments
 from vitvis.launch.settings import TrainerSettings
+from vitvis.launch.shards import unfinished
 from vitvis.runs.lock import PATIENCE_S, FolderLock
 
 __all__ = ["PhotoPass", "join_shards", "make_trainer", "run_pass"]
@@ -131,11 +130,8 @@ class PhotoPass(pl.LightningModule):
             self.done = kept[1]
         self._elsewhere = self.parts.done_elsewhere() - self.done
         if self.only_join and not self.is_complete():
-            left = "some" if self.batches is None else f"{self.batches - len(self.parts.done()):,} of {self.batches:,}"
-            raise VitvisError(
-                f"{self.out}: finish=true, but {left} batches are not done yet; start the shards that are missing, or"
-                " leave finish=true out to do them here"
-            )
+            batches = self.batches
+            raise unfinished(self.out, None if batches is None else batches - len(self.parts.done()), batches)
         self._since_saved, self._saved_at = 0, time.monotonic()
         style = self.style if self.trainer.is_global_zero else "none"
         done = self._images(self.done | self._elsewhere)
@@ -243,18 +239,17 @@ def make_trainer(where: Any, *, alone: bool = False) -> pl.Trainer:
     """Return a Trainer for one pass over the data: no checkpoints, no logs, no sampler that pads, no process group.
 
     Args:
-        where: Settings with `accelerator`, `devices`, `num_nodes` and `precision`.
+        where: Settings with `accelerator`, `devices`, `num_nodes`, and `precision` where it may be chosen.
         alone: One process, whatever torchrun or SLURM have started beside it: a shard.
 
     Raises:
         VitvisError: the machine has no such device.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    names = ("accelerator", "devices", "num_nodes", "precision")
-    settings = TrainerSettings(**{name: getattr(where, name) for name in names})
-    arguments = trainer_arguments(replace(settings, devices=1) if alone else settings)
-    if alone:
-        arguments |= {"strategy": "auto", "devices": 1, "num_nodes": 1, "plugins": [LightningEnvironment()]}
+    names = ("accelerator", "devices", "num_nodes")
+    precision = getattr(where, "precision", "32-true")
+    settings = TrainerSettings(**{name: getattr(where, name) for name in names}, precision=precision)
+    arguments = trainer_arguments(settings, alone=alone)
     check_nodes(arguments)
     try:
         return pl.Trainer(

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-import torch
-
 from vitvis.fit.chunks import Chunk
 from vitvis.fit.plan import PNG_BYTES_A_PIXEL, Plan
 from vitvis.fit.remembered import device_name, recall, remember, speed_key
@@ -50,12 +48,14 @@ class Cost:
         sites: those with something to do.
         setup: seconds before the first step.
         source: where the times come from.
+        forks: processes that are started unasked on a CPU.
     """
 
     plan: Plan
     sites: tuple[SiteCost, ...]
     setup: float
     source: str
+    forks: int = 1
 
     @property
     def images(self) -> int:
@@ -66,14 +66,18 @@ class Cost:
     def processes(self) -> int:
         """How many processes share the work."""
         devices = self.plan.trainer["devices"]
-        return (len(devices) if isinstance(devices, list) else devices) * self.plan.trainer["num_nodes"]
+        return self.forks * (len(devices) if isinstance(devices, list) else devices) * self.plan.trainer["num_nodes"]
+
+    @property
+    def work(self) -> float:
+        """Estimated seconds of one process that does it all."""
+        # Each chunk is measured before and after on clean images, which is about a step.
+        return sum(site.seconds * site.images for site in self.sites) * (self.plan.settings.steps + 1)
 
     @property
     def seconds(self) -> float:
         """Estimated seconds of the whole run, of all its processes side by side."""
-        # Each chunk is measured before and after on clean images, which is about a step.
-        steps = self.plan.settings.steps + 1
-        return self.setup + sum(site.seconds * site.images for site in self.sites) * steps / self.processes
+        return self.setup + self.work / self.processes
 
     @property
     def disk(self) -> int:
@@ -91,7 +95,7 @@ class Cost:
         names = dict.fromkeys(unit.site for unit in plan.units)
         lines = [
             f"model   {backbone.name} ({backbone.weights} weights {backbone.weights_id}), {rows} x {columns} px",
-            f"on      {device_name(plan.device)}, {plan.precision}, "
+            f"on      {device_name(plan.device)}, {plan.precision}{f' ({plan.why})' if plan.why else ''}, "
             f"{self.processes} {_plural('process', self.processes)}",
             f"units   {len(plan.units):,} at {len(names)} {_plural('site', len(names))} x {seeds} "
             f"{_plural('seed', seeds)} = {asked:,} images; {asked - self.images:,} are there, {self.images:,} to make",
@@ -113,8 +117,6 @@ class Cost:
                 f"{self.source})",
                 f"disk    about {_bytes(self.disk)}",
             ]
-            hint = _hint(plan.device, plan.precision)
-            lines += [f"hint    {hint}"] if hint else []
         return "\n".join([*lines, f"folder  {plan.path} (nothing was written)"])
 
 
@@ -133,18 +135,6 @@ def estimate(plan: Plan, setup: float = 0.0) -> Cost:
         SiteCost(name, sum(len(chunk) for chunk in group), len(group), seconds[name]) for name, group in by_site.items()
     )
     return Cost(plan, sites, setup, source)
-
-
-def _hint(device: torch.device, precision: str) -> str:
-    """Say what would be faster on this machine."""
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    able = any(getattr(torch.cpu, name, lambda: False)() for name in names)
-    if device.type != "cpu" or precision != "32-true" or not able:
-        return ""
-    return (
-        "this CPU multiplies in bfloat16 by itself: trainer.precision=bf16-mixed takes about 0.6 of the time; "
-        "images come out slightly different"
-    )
 
 
 def _time_sites(plan: Plan, chunks: Sequence[Chunk]) -> tuple[dict[str, float], str]:

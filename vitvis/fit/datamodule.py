@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from pytorch_lightning import LightningDataModule
 
-from vitvis.launch.ranks import own
+from vitvis.launch.shards import deal
 
 from .chunks import Chunk, without
 
@@ -109,7 +109,7 @@ class UnitDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Take this rank's share of the chunks, and leave out what is done."""
         rank, world = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-        left = (without(chunk, self.done) for chunk in own(self._all, rank, world))
+        left = (without(chunk, self.done) for chunk in deal(self._all, rank, world))
         self.chunks = [chunk for chunk in left if chunk.units]
 
     def train_dataloader(self) -> Steps:

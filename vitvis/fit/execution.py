@@ -74,6 +74,7 @@ def open_folder(plan: Plan, *, primary: bool = True) -> RunFolder:
         details=plan.details,
         primary=primary,
         shard=plan.shard.name if plan.settings.shard else "",
+        adopt=() if plan.settings.trainer.precision != "auto" else ("precision",),
     )
 
 
@@ -85,6 +86,7 @@ def execute(
     loggers: Sequence[Logger] = (),
     callbacks: Sequence[Callback] = (),
     verdicts: Verdicts | None = None,
+    beside: int = 0,
 ) -> int:
     """Make the images of a plan's share that the folder does not hold, and wait for the other ranks.
 
@@ -95,6 +97,7 @@ def execute(
         loggers: Where curves go beside the folder; only on rank 0.
         callbacks: More of Lightning's, called after vitvis's own.
         verdicts: Judges the pictures of a chunk.
+        beside: Processes that this one has forked to work at other shares; the display counts them in.
 
     Returns:
         How many images this process made.
@@ -105,7 +108,7 @@ def execute(
     own: list[Any] = [
         ImagesOverTime(folder, units=settings.logger.images, steps=settings.steps, strips=settings.strips),
         results,
-        FitProgress(settings.trainer.progress if trainer.is_global_zero else "none"),
+        FitProgress(settings.trainer.progress if trainer.is_global_zero else "none", beside + 1),
         *callbacks,
         KeepCheckpoints(checkpoints, settings.trainer.checkpoint_every),
     ]

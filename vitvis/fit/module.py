@@ -18,6 +18,7 @@ from vitvis.fit.settings import FitSettings
 from .attention import fitting_attention, fused_attentions
 from .augmentations import Augmentations, make_augmentations
 from .bearing import Bearing, bearing_of
+from .casts import CastWeights
 from .chunks import Chunk
 from .compile import compiled_blocks
 from .datamodule import Step
@@ -99,6 +100,7 @@ class ActivationMaximization(LightningModule):
         self._shortcuts: dict[str, Shortcut | None] = {}
         self._fused = fused_attentions(backbone)
         self._patches = patch_convolutions(backbone)
+        self._weights = CastWeights(backbone)
         self._failed = torch.zeros(1, dtype=torch.bool)
         self._before: list[float | None] = []
         self._pending: dict[str, Any] | None = None
@@ -249,7 +251,12 @@ class ActivationMaximization(LightningModule):
         shortcut = self._shortcut(site)
         read = site if shortcut is None else shortcut.site
         sites = [*self.levers.sites, read]
-        with fitting_attention(self._fused), as_products(self._patches), Tap(self.backbone, sites) as tap:
+        with (
+            fitting_attention(self._fused),
+            as_products(self._patches),
+            self._weights.use(self.device.type),
+            Tap(self.backbone, sites) as tap,
+        ):
             tapped = tap(copies)
             found = tapped[read.name]
         with without_autocast(self.device.type):

@@ -54,6 +54,8 @@ class Plan:
         path: The run folder.
         memory: Bytes that a step needs at least.
         warnings: What loading the model has warned of.
+        settled: Whether the precision was asked for or is that of the folder, so that no other may be taken.
+        why: Why the precision is what it is, where it was chosen by its speed.
     """
 
     settings: FitSettings
@@ -69,6 +71,8 @@ class Plan:
     path: Path
     memory: int = 0
     warnings: tuple[str, ...] = ()
+    settled: bool = True
+    why: str = ""
 
     @property
     def backbone(self) -> Backbone:
@@ -93,6 +97,10 @@ class Plan:
         """Return the same plan in chunks of another size: that of a folder that was begun with it."""
         chunks = plan_chunks(self.units, self.settings.seeds, self.backbone.sites, size)
         return replace(self, chunks=tuple(chunks), chunk_size=size)
+
+    def at(self, precision: str, why: str = "") -> Plan:
+        """Return the same plan in another precision."""
+        return replace(self, precision=precision, why=why, trainer=self.trainer | {"precision": precision})
 
     def is_done(self, records: Iterable[Mapping[str, Any]]) -> bool:
         """Say whether records are there of all images, of all shares."""
@@ -148,7 +156,7 @@ def make_plan(settings: FitSettings) -> Plan:
     Raises:
         VitvisError: settings that can't be followed, or that need more than this machine has.
     """
-    arguments = trainer_arguments(settings.trainer)
+    arguments = trainer_arguments(settings.trainer, alone=bool(settings.shard))
     device = device_of(arguments)
     check_parts(settings)
     recipe = recipe_of(settings)
@@ -158,6 +166,7 @@ def make_plan(settings: FitSettings) -> Plan:
     identity = _identity(backbone, recipe, settings.trainer.precision)
     path = Path(settings.out or f"out/{_slug(settings.model)}-{digest(identity, 8)}")
     before = read_manifest(path) if (path / "manifest.json").is_file() else {}
+    settled = settings.trainer.precision != "auto" or bool(before.get("precision"))
     if settings.trainer.precision == "auto":  # a folder keeps the precision that it was begun with
         arguments["precision"] = before.get("precision") or arguments["precision"]
     module = ActivationMaximization(backbone, settings)
@@ -190,6 +199,7 @@ def make_plan(settings: FitSettings) -> Plan:
         path=path,
         memory=check_memory(backbone, saved, most, settings, device),
         warnings=told,
+        settled=settled,
     )
     _check_disk(plan)
     return plan

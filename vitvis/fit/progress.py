@@ -16,17 +16,19 @@ class FitProgress(Callback):
 
     Args:
         style: `auto`, `bar`, `lines` or `none`.
+        scale: Processes that share the work out of which this one does its part.
     """
 
-    def __init__(self, style: str) -> None:
-        self.style = style
+    def __init__(self, style: str, scale: int = 1) -> None:
+        self.style, self.scale = style, scale
         self._done = 0
         self._display: Progress | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         data = getattr(trainer, "datamodule")  # noqa: B009  # Lightning does not declare it
-        self._display, self._steps = Progress(data.images, "images", self.style), data.steps
+        total, self._steps = data.images * self.scale, data.steps
+        self._display = Progress(total, "images", self.style, scale=self.scale)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

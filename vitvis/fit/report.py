@@ -33,6 +33,8 @@ def report(fit: Fit) -> str:
         lines.append(f"  {site:<28}{len(rows):>7}{ok:>5}{mean[0]:>13.3g}{mean[1]:>14.3g}{mean[2]:>7.0f}")
     failed = [record for record in records if record["status"] == "failed"]
     lines += [f"  failed: {record['address']}: {record['message']}" for record in failed[:5]]
+    if fit.plan is not None and fit.plan.why:
+        lines += ["", f"in {fit.plan.precision}, {fit.plan.why}"]
     sheet = fit.sheet or "drawn by the last shard, or with finish=true"
     lines += ["", f"folder  {fit.path}", f"sheet   {sheet}"]
     return "\n".join(lines)

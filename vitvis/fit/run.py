@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitvis.config import Command, Layer, Option, merge, ready
 from vitvis.fit.settings import FitSettings
+from vitvis.launch.forks import may_fork
 
 if TYPE_CHECKING:
     from vitvis.fit.engine import Fit
@@ -32,7 +34,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[dict[str, Any]]:
     return _run(ready(merge(FitSettings, cfg, settings))).records
 
 
-def _run(settings: FitSettings) -> Fit:
+def _run(settings: FitSettings, *, forks: bool = False) -> Fit:
     from vitvis.fit.engine import run_fit
 
     verdicts = None
@@ -40,11 +42,11 @@ def _run(settings: FitSettings) -> Fit:
         from vitvis.judge.live import verdicts_of
 
         verdicts = verdicts_of(settings)
-    return run_fit(settings, verdicts=verdicts)
+    return run_fit(settings, verdicts=verdicts, forks=forks)
 
 
 def _act(settings: FitSettings, options: Mapping[str, str]) -> None:
-    began = time.perf_counter()
+    began, forks = time.perf_counter(), may_fork()
     original = options.get("--from-png")
     if original is not None:
         from vitvis.fit.rebuild import check_paths_given
@@ -55,11 +57,15 @@ def _act(settings: FitSettings, options: Mapping[str, str]) -> None:
     if "--dry-run" in options:
         from vitvis.fit.cost import estimate
         from vitvis.fit.plan import make_plan
+        from vitvis.fit.suiting import choose_precision, choose_processes
 
-        plan = make_plan(settings)
-        print(estimate(plan, setup=time.perf_counter() - began).text())
+        plan = choose_precision(make_plan(settings))
+        count, setup = choose_processes(plan) if forks else 1, time.perf_counter() - began
+        if count > 1:  # each on a thread of its own
+            plan = replace(plan, settings=replace(settings, trainer=replace(settings.trainer, threads=1)))
+        print(replace(estimate(plan, setup), forks=count).text())
         return
-    done = _run(settings)
+    done = _run(settings, forks=forks)
     if not done.primary:
         return
     if original is not None:

@@ -14,7 +14,7 @@ from vitvis.config.addresses import parse_addresses
 from vitvis.config.parsers import parse_tokens
 from vitvis.config.sizes import parse_image_size
 from vitvis.errors import VitvisError
-from vitvis.launch.settings import LoggerSettings, TrainerSettings
+from vitvis.launch.settings import LoggerSettings, TrainerSettings, check_shard
 from vitvis.launch.shards import parse_shard
 
 __all__ = [
@@ -352,6 +352,7 @@ class FitSettings:
     """The run folder, where a killed run goes on; out/MODEL-HASH when null."""
 
     def __post_init__(self) -> None:
+        check_shard(self.shard, self.finish, self.trainer)
         if self.image.canvas > 1 and self.augment.crop is None:
             raise VitvisError(
                 f"image.canvas={self.image.canvas}: copies have to be crops of a larger image; add augment.crop={{}}"

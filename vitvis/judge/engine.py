@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,17 @@ import torch
 
 from vitvis.backbones.eye import Eye, load_eye
 from vitvis.backbones.space import make_space
+from vitvis.data.passes import make_trainer
 from vitvis.data.photo import UnusableImage
-from vitvis.errors import VitvisError
 from vitvis.judge.album import Album, as_tensor, missing, open_album
 from vitvis.judge.case import Case, load_model, open_case
+from vitvis.judge.checks import check_judges, check_names, named_judges
 from vitvis.judge.classes import classes_of
 from vitvis.judge.controls import blank_directions, noise_directions
 from vitvis.judge.naturalness import kernel_distance, radial_spectrum, spectrum_distance
 from vitvis.judge.pairs import address_hash, needed_photos, reference_units, search_record
-from vitvis.judge.passes import Job, Passes, PhotoJob, PictureJob, decoding_processes, read_job
-from vitvis.judge.results import Judgement, write_judgement
+from vitvis.judge.passes import Job, Passes, PhotoJob, PictureJob, decoding_processes, is_whole, read_job
+from vitvis.judge.results import FOLDER, Judgement, read_judgement, write_judgement
 from vitvis.judge.scores import (
     Photos,
     agreement_column,
@@ -37,16 +38,15 @@ from vitvis.judge.scores import (
 from vitvis.judge.settings import JudgeSettings
 from vitvis.judge.sturdiness import CHANGES
 from vitvis.launch.isolation import isolated
-from vitvis.launch.ranks import IndependentStrategy, check_nodes, trainer_arguments
-from vitvis.launch.settings import TrainerSettings
-from vitvis.runs import digest
+from vitvis.launch.ranks import IndependentStrategy
+from vitvis.launch.shards import Shard, hold, unfinished
+from vitvis.runs import Ledger, digest
 from vitvis.search.reading import read_search
 
 __all__ = ["Judgement", "judge_runs"]
 
 #: Where what was seen waits until a judgement is whole.
 WORK = "judge/work"
-_PLACE = ("accelerator", "devices", "num_nodes", "threads", "progress")
 _SPECTRA = 256
 
 
@@ -57,6 +57,7 @@ class _Plan:
     case: Case
     album: Album | None
     work: Path
+    asked: str = ""
     chance: list[int] = field(default_factory=list)
     photo_jobs: dict[str, list[PhotoJob]] = field(default_factory=dict)
     picture_jobs: list[tuple[PictureJob, list[int]]] = field(default_factory=list)
@@ -72,89 +73,73 @@ def judge_runs(settings: JudgeSettings) -> list[Judgement]:
     """Judge pictures of runs; what was judged before and has not changed is only read.
 
     Returns:
-        A judgement for each run and judge, in that order; on ranks other than 0 none.
+        A judgement for each run and judge, in that order; on ranks other than 0, and of a shard where others are
+        missing, none.
 
     Raises:
         VitvisError: something that was asked for isn't there, or a judge would judge its own pictures.
     """
     searches = [read_search(folder) for folder in settings.search]
     cases = [open_case(folder, searches) for folder in settings.run]
-    names = _judges(settings, cases)
-    trainer = _make_trainer(settings)
+    names = named_judges(settings, cases)
+    trainer = make_trainer(settings.trainer, alone=bool(settings.shard or settings.finish))
     eyes = [load_eye(name, weights) for name, weights in names]
-    _check_names(eyes)
+    check_names(eyes)
     for case in cases:
-        _check_judges(case, eyes)
+        check_judges(case, eyes)
         load_model(case)
     plans = [_plan(case, eyes, settings) for case in cases]
     jobs = list({job.path: job for plan in plans for job in plan.jobs}.values())
-    if any(not job.path.is_file() for job in jobs) or isinstance(trainer.strategy, IndependentStrategy):
-        _look(trainer, jobs, eyes, cases, settings)
-    if isinstance(trainer.strategy, IndependentStrategy):
-        trainer.strategy.meet()
-    if not trainer.is_global_zero:
-        return []
-    done = []
-    for plan in plans:
-        for eye in eyes:
-            done.append(_judge_one(plan, eye, settings))
+    place = cases[0].path / FOLDER
+    if settings.shard or settings.finish:
+        return _judge_share(trainer, plans, jobs, eyes, settings, place)
+    with hold(place) if trainer.is_global_zero else nullcontext():
+        if any(not job.path.is_file() for job in jobs) or isinstance(trainer.strategy, IndependentStrategy):
+            _look(trainer, jobs, eyes, cases, settings)
+        if isinstance(trainer.strategy, IndependentStrategy):
+            trainer.strategy.meet()
+        return _score(plans, jobs, eyes, settings) if trainer.is_global_zero else []
+
+
+def _judge_share(
+    trainer: pl.Trainer,
+    plans: Sequence[_Plan],
+    jobs: Sequence[Job],
+    eyes: Sequence[Eye],
+    settings: JudgeSettings,
+    place: Path,
+) -> list[Judgement]:
+    """Do a share of the jobs, and score where it was the last; what is judged already is only read."""
+
+    def known() -> list[Judgement]:
+        found = [read_judgement(plan.case, eye.name, plan.asked) for plan in plans for eye in eyes]
+        return [item for item in found if item is not None] if None not in found else []
+
+    if settings.shard and not known():
+        with hold(place, settings.shard):
+            _look(trainer, Shard.of(settings.shard).own(jobs), eyes, [plan.case for plan in plans], settings)
+        if not all(is_whole(job.path) for job in jobs):
+            return known()  # another one may have scored, and cleared the jobs away
+    with hold(place, join=True):
+        done = known()
+        if done:
+            return done
+        left = sum(not is_whole(job.path) for job in jobs)
+        if left and settings.shard:
+            return []
+        if left:
+            raise unfinished(place.parent, left, len(jobs))
+        return _score(plans, jobs, eyes, settings)
+
+
+def _score(
+    plans: Sequence[_Plan], jobs: Sequence[Job], eyes: Sequence[Eye], settings: JudgeSettings
+) -> list[Judgement]:
+    """Score what was looked at, and clear it away."""
+    done = [_judge_one(plan, eye, settings) for plan in plans for eye in eyes]
     for folder in {plan.case.path / WORK for plan in plans} | {job.path.parent for job in jobs}:
         shutil.rmtree(folder, ignore_errors=True)
     return done
-
-
-def _judges(settings: JudgeSettings, cases: Sequence[Case]) -> list[tuple[str, str]]:
-    """Return name and weights of each judge, before any is loaded."""
-    if not settings.judge:
-        raise VitvisError("judge=[]: name a model that judges, such as judge=vitvis_resnet")
-    weights = settings.weights
-    if len(weights) not in (1, len(settings.judge)):
-        raise VitvisError(
-            f"weights={','.join(weights)}: give one for all, or one for each of {len(settings.judge)} judges"
-        )
-    pairs = list(zip(settings.judge, weights if len(weights) > 1 else weights * len(settings.judge), strict=True))
-    for case in cases:
-        about = case.manifest["backbone"]
-        for name, own in pairs:
-            if name == about["name"] and own == about.get("weights", own):
-                raise VitvisError(_same_eye(case, name))
-    return pairs
-
-
-def _same_eye(case: Case, name: str) -> str:
-    other = "vitvis_vit" if case.manifest["backbone"]["name"] == "vitvis_resnet" else "vitvis_resnet"
-    return (
-        f"judge={name}: has made the pictures of {case.path} itself, and would see in them what it was made to see; "
-        f"choose another model, such as judge={other}"
-    )
-
-
-def _check_judges(case: Case, eyes: Sequence[Eye]) -> None:
-    for eye in eyes:
-        if eye.backbone.weights_id == case.weights_id:
-            raise VitvisError(_same_eye(case, eye.backbone.name))
-
-
-def _check_names(eyes: Sequence[Eye]) -> None:
-    names = [eye.name for eye in eyes]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise VitvisError(f"judge={twice}: is given twice; results are kept by the judge's name")
-
-
-def _make_trainer(settings: JudgeSettings) -> pl.Trainer:
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    where = TrainerSettings(**{name: getattr(settings.trainer, name) for name in _PLACE}, precision="32-true")
-    arguments = trainer_arguments(where)
-    check_nodes(arguments)
-    return pl.Trainer(
-        **arguments,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
 
 
 def _plan(case: Case, eyes: Sequence[Eye], settings: JudgeSettings) -> _Plan:
@@ -168,7 +153,7 @@ def _plan(case: Case, eyes: Sequence[Eye], settings: JudgeSettings) -> _Plan:
         },
         10,
     )  # fmt: skip
-    plan = _Plan(case, album, case.path / WORK / key)
+    plan = _Plan(case, album, case.path / WORK / key, _asked(key, case, album, settings))
     if album is not None:
         plan.chance = album.by_chance(settings.samples, settings.seed)
         wanted = set(plan.chance) | (_photos_of_units(case) if case.search is not None else set())
@@ -205,6 +190,14 @@ def _plan(case: Case, eyes: Sequence[Eye], settings: JudgeSettings) -> _Plan:
             )
             plan.picture_jobs.append((job, own))
     return plan
+
+
+def _asked(key: str, case: Case, album: Album | None, settings: JudgeSettings) -> str:
+    """Name all that decides a judgement: pictures, judges and how they look, photos, what the search has found."""
+    found = {} if case.search is None else Ledger(case.search.path).known
+    records = sorted((name, sorted(sums)) for name, sums in found.items() if name.startswith("records/"))
+    photos = None if album is None else album.place
+    return digest([key, photos, records, settings.samples, settings.seed], 12)
 
 
 def _photos_of_units(case: Case) -> set[int]:
@@ -275,6 +268,7 @@ def _judge_one(plan: _Plan, eye: Eye, settings: JudgeSettings) -> Judgement:
         row["judge"] = value
     about = {
         "judge": eye.identity,
+        "asked": plan.asked,
         "photos": None if album is None else album.kind,
         "search": None if case.search is None else str(case.search.path),
         "unmatched_classes": unmatched,

@@ -29,10 +29,10 @@ from vitvis.judge.seam import seam
 from vitvis.judge.sturdiness import sturdiness
 from vitvis.launch.cores import count_cores
 from vitvis.launch.progress import Progress
-from vitvis.launch.ranks import own
+from vitvis.launch.shards import deal
 from vitvis.runs import atomic_write
 
-__all__ = ["Job", "Passes", "PhotoJob", "PictureJob", "read_job"]
+__all__ = ["Job", "Passes", "PhotoJob", "PictureJob", "is_whole", "read_job"]
 
 Arrays = dict[str, np.ndarray]
 
@@ -127,7 +127,7 @@ def read_job(job: Job) -> Arrays:
         return {name: kept[name] for name in kept.files}
 
 
-def _is_whole(path: Path) -> bool:
+def is_whole(path: Path) -> bool:
     """Say whether a job's file is there and every part of it has its checksum."""
     try:
         with zipfile.ZipFile(path) as kept:
@@ -167,8 +167,8 @@ class Passes(pl.LightningModule):
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Return the loader of this rank's jobs that are not done yet."""
-        mine = own(self.jobs, self.trainer.global_rank, self.trainer.world_size)
-        self._left = [job for job in mine if not _is_whole(job.path)]
+        mine = deal(self.jobs, self.trainer.global_rank, self.trainer.world_size)
+        self._left = [job for job in mine if not is_whole(job.path)]
         style = "none" if self.trainer.global_rank else self.style
         self._progress = Progress(len(mine), "batches", style, done=len(mine) - len(self._left))
         return DataLoader(_Decoded(self._left), batch_size=None, num_workers=self.workers if len(self._left) > 1 else 0)

@@ -14,7 +14,7 @@ from vitvis.runs import Ledger, write_file
 from vitvis.runs.records import encode_records
 from vitvis.runs.summary import judged
 
-__all__ = ["FOLDER", "Judgement", "write_judgement"]
+__all__ = ["FOLDER", "Judgement", "read_judgement", "write_judgement"]
 
 FOLDER = "judge"
 _COPIED = (
@@ -75,6 +75,28 @@ def write_judgement(case: Case, name: str, rows: Sequence[Mapping[str, Any]], ab
     _write_summary(case.path)
     Ledger(case.path).settle()
     return done
+
+
+def read_judgement(case: Case, name: str, asked: str) -> Judgement | None:
+    """Return what a judge has said about a run; None where that was asked for in another way, or is not whole.
+
+    Args:
+        case: The run.
+        name: The judge's name.
+        asked: Names all that decides a judgement.
+    """
+    import pyarrow.parquet as pq
+
+    ledger, files = Ledger(case.path), [f"{FOLDER}/{name}.{end}" for end in ("json", "parquet")]
+    if not all(ledger.is_whole(file) for file in files):
+        return None
+    told = json.loads((case.path / files[0]).read_text(encoding="utf-8"))
+    if told.get("asked") != asked:
+        return None
+    rows = pq.ParquetFile(case.path / files[1]).read().to_pylist()
+    about = {key: value for key, value in told.items() if key not in ("measures", "sites")}
+    measures = {key: (value[0], value[1], value[2]) for key, value in told["measures"].items()}
+    return Judgement(case.path, name, rows, measures, told["sites"], about)
 
 
 def _write_summary(folder: Path) -> None:

@@ -23,7 +23,8 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[Judgement]:
         settings: Single settings laid over `cfg`: `vitvis.judge.run(run="out/A", search="out/search")`.
 
     Returns:
-        A judgement for each run and judge, in that order; none on ranks other than 0.
+        A judgement for each run and judge, in that order; none on ranks other than 0, nor of `shard=` where others are
+        missing.
 
     Raises:
         VitvisError: settings that can't be followed, or a judge that would judge its own pictures.
@@ -61,6 +62,8 @@ def _act(settings: JudgeSettings, options: Mapping[str, str]) -> None:
         print(table(done))
         for item in done:
             print(item.path / "judge" / f"{item.name}.parquet")
+    elif settings.shard:
+        print(f"shard {settings.shard} is done; others are not")
 
 
 COMMAND = Command(

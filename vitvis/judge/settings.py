@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitvis.config import limits, setting
-from vitvis.launch.settings import PlaceSettings
+from vitvis.errors import VitvisError
+from vitvis.launch.settings import PlaceSettings, check_shard
+from vitvis.launch.shards import parse_shard
 
 __all__ = ["JudgeSettings"]
 
@@ -43,9 +45,20 @@ class JudgeSettings:
     """Of the draws: photos by chance, other units' pictures, noise, order of a blind page."""
     trainer: PlaceSettings = setting(PlaceSettings)
     """Where the work is done."""
+    shard: str | None = setting(None, parser=parse_shard)
+    """Look at one share of the photos and pictures, `I/N` with I from 0 to N - 1; any number of such processes may work
+    on the same runs, and the last to end scores them."""
+    finish: bool = setting(False)
+    """Score what shards have looked at, and refuse if any part is missing."""
     blind: str | None = setting(None, path="out")
     """Write a page into this folder on which a person judges the runs, and stop."""
     trials: int = setting(60, unit="questions", minimum=1, maximum=10000)
     """Questions of the blind page."""
     answers: list[str] = setting([], path="file")
     """Score files that blind pages have saved, and stop."""
+
+    def __post_init__(self) -> None:
+        check_shard(self.shard, self.finish, self.trainer)
+        page = "blind" if self.blind is not None else "answers" if self.answers else ""
+        if page and (self.shard or self.finish):
+            raise VitvisError(f"{page}=: is one process's work; leave shard= and finish= out")

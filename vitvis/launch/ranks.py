@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -31,13 +31,11 @@ __all__ = [
     "check_nodes",
     "device_of",
     "is_first",
-    "own",
     "register",
     "resolve_precision",
     "trainer_arguments",
 ]
 
-T = TypeVar("T")
 
 #: A rank waits this long for rank 0 to be where ranks meet.
 PATIENCE = timedelta(days=14)
@@ -143,18 +141,14 @@ def is_first() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def own(items: Sequence[T], rank: int, world: int) -> list[T]:
-    """Return the items of one rank: every `world`-th, so that each gets shallow and deep ones alike.
-
-    The split is over all items, done or not: ranks start at different moments and see different things done.
-    """
-    return list(items[rank::world])
-
-
-def trainer_arguments(settings: TrainerSettings) -> dict[str, Any]:
+def trainer_arguments(settings: TrainerSettings, *, alone: bool = False) -> dict[str, Any]:
     """Return the arguments of a Trainer that say where it runs.
 
     Where torchrun or SLURM has started this process, `auto` devices and one node mean those that were started.
+
+    Args:
+        settings: Hardware, processes, precision.
+        alone: One process, whatever torchrun or SLURM have started beside it: a shard.
 
     Raises:
         VitvisError: the hardware asked for isn't there.
@@ -163,8 +157,8 @@ def trainer_arguments(settings: TrainerSettings) -> dict[str, Any]:
         os.environ.update(dict.fromkeys(_ALLOCATOR, "expandable_segments:True"))
     accelerator = _accelerator(settings.accelerator)
     on_gpu = accelerator == "cuda"
-    devices, nodes = settings.devices, settings.num_nodes
-    started_devices, started_nodes = _started()
+    devices, nodes = (1, 1) if alone else (settings.devices, settings.num_nodes)
+    started_devices, started_nodes = (0, 0) if alone else _started()
     if devices in ("auto", None):
         devices = started_devices or (torch.cuda.device_count() if on_gpu else 1)
     if nodes == 1 and started_nodes:
@@ -173,7 +167,7 @@ def trainer_arguments(settings: TrainerSettings) -> dict[str, Any]:
     many = nodes > 1 or count > 1 or (started_devices or 1) * (started_nodes or 1) > 1
     if many and os.environ.get("LOCAL_RANK", "0") == "0":
         os.environ[STARTER] = str(os.getpid())
-    slurm = _slurm()
+    slurm = None if alone else _slurm()
     return {
         "accelerator": accelerator,
         "devices": devices if isinstance(devices, list) else count,
@@ -182,7 +176,7 @@ def trainer_arguments(settings: TrainerSettings) -> dict[str, Any]:
         # Some kernels have no deterministic way back on a GPU (sampling of a grid): those warn.
         "deterministic": ("warn" if on_gpu else True) if settings.deterministic else False,
         "strategy": IndependentStrategy(bound=True) if many else "auto",
-        "plugins": [slurm] if many and slurm is not None else None,
+        "plugins": [LightningEnvironment()] if alone else [slurm] if many and slurm is not None else None,
     }
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from vitvis.config.limits import PROCESSES
 from vitvis.config.values import shown
 from vitvis.errors import VitvisError
+from vitvis.runs.lock import FolderLock
 
-__all__ = ["Shard", "parse_shard"]
+__all__ = ["Shard", "deal", "hold", "parse_shard", "unfinished"]
+
+#: Seconds that a shard waits for another one that joins what all have found.
+JOINING = 3600.0
 
 T = TypeVar("T")
 
@@ -34,14 +40,24 @@ class Shard:
         return f"{self.index}-of-{self.count}"
 
     def own(self, items: Sequence[T]) -> list[T]:
-        """Return the items of this share: every `count`-th, whatever is done already."""
-        return list(items[self.index :: self.count])
+        """Return the items of this share, see `deal`."""
+        return deal(items, self.index, self.count)
 
     @classmethod
     def of(cls, text: str | None) -> Shard:
         """Return the share that a setting `shard` names; all of the work when it is null."""
         index, count = (text or "0/1").split("/")
         return cls(int(index), int(count))
+
+
+def deal(items: Sequence[T], index: int, count: int) -> list[T]:
+    """Return the items of one of `count` shares, in their order.
+
+    Dealt to and fro (0 1 2 2 1 0 0 1 2 ...): items stand from cheap to dear, and so the shares come out alike. The deal
+    is over all items, done or not: shares start at different moments and see different things done.
+    """
+    turn = 2 * count
+    return [item for place, item in enumerate(items) if place % turn in (index, turn - 1 - index)]
 
 
 def parse_shard(value: Any) -> str:
@@ -59,3 +75,42 @@ def parse_shard(value: Any) -> str:
     if index >= count:
         raise VitvisError(f"shard={shown(value)}: shares of {count} are numbered 0 to {count - 1}")
     return f"{index}/{count}"
+
+
+@contextmanager
+def hold(folder: Path, shard: str | None = None, *, join: bool = False) -> Iterator[None]:
+    """Have a share of the work in a folder to oneself within the block, or all of it.
+
+    For commands that add to the folder of another run; a run of its own has a `RunFolder`, which does the same.
+
+    Args:
+        folder: Where the work is done; made where it is missing.
+        shard: The share, `I/N`; all of the work when None.
+        join: All is done, and what was found is joined: shards may be alive, and one that joins is waited for.
+
+    Raises:
+        VitvisError: another process works on the same share, or on the whole, or on any share of what is asked for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(folder, Shard.of(shard).name if shard else "")
+    lock.acquire(JOINING if join else 0.0)
+    try:
+        if shard and FolderLock(folder).is_held():
+            raise VitvisError(f"{folder}: a run that is no shard is working in this folder; wait for it")
+        others = [] if shard or join else FolderLock.live_shards(folder)
+        if others:
+            raise VitvisError(f"{folder}: the shard {others[0]} is being worked on in this folder; wait for it")
+        yield
+    finally:
+        lock.release()
+        if not FolderLock.live_shards(folder):
+            FolderLock.forget_shards(folder)
+
+
+def unfinished(folder: Path, left: int | None, total: int | None) -> VitvisError:
+    """Return what `finish=true` says where a share is missing; None for a number that the data does not tell."""
+    how_many = "some" if left is None or total is None else f"{left:,} of {total:,}"
+    return VitvisError(
+        f"{folder}: finish=true, but {how_many} batches are not done yet; start the shards that are missing,"
+        " or leave finish=true out to do them here"
+    )

@@ -73,6 +73,7 @@ class RunFolder:
         resume: bool = True,
         primary: bool = True,
         shard: str = "",
+        adopt: Collection[str] = (),
     ) -> RunFolder:
         """Make the folder of a run, or go on in it.
 
@@ -87,12 +88,14 @@ class RunFolder:
             primary: Whether this process is rank 0, which alone locks the folder and writes config and manifest. The
                 others wait until it has: what they wrote before would make the folder look like somebody else's.
             shard: Name of the share that this process works on, `3-of-8`, beside live processes of other shards.
+            adopt: Keys of the identity in which a folder that is there already has its way.
 
         Raises:
             VitvisError: the folder holds another run, is in use by a live one, or can't be written.
         """
         path = Path(path)
         identity = json.loads(json.dumps(identity))
+        own = {key: identity.pop(key) for key in adopt}  # holds for a folder that does not say
         if not primary:
             _await_rank_0(path, kind, identity)
             return cls(path, read_manifest(path), resumed=True, lock=None, primary=False)
@@ -104,7 +107,7 @@ class RunFolder:
                 lock.acquire()
                 folder = cls(path, {}, resumed=False, lock=lock)
                 try:
-                    folder._begin(kind, settings, identity, details)
+                    folder._begin(kind, settings, identity, details, own)
                 except BaseException:
                     folder.close()
                     raise
@@ -118,6 +121,7 @@ class RunFolder:
         settings: dict[str, Any],
         identity: dict[str, Any],
         details: Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]] | None,
+        adopted: Mapping[str, Any],
     ) -> None:
         """Write what a run writes before its first result; the lock is held."""
         assert self._lock is not None
@@ -137,7 +141,8 @@ class RunFolder:
             Ledger(self.path).settle()
         self.resumed, before = existing is not None, existing or new_manifest(kind)
         own = details(existing or {}) if callable(details) else details
-        self.manifest = before | identity | dict(own or {})
+        kept = {key: before.get(key, value) for key, value in adopted.items()}
+        self.manifest = before | identity | kept | dict(own or {})
         if others and existing is not None and self._says_the_same(existing):
             return
         self.write_text("config.yaml", to_yaml(settings))
