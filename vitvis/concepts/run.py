@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitvis.concepts.settings import ConceptsSettings
 from vitvis.config import Command, Layer, merge, ready
+from vitvis.launch.cluster import check_here, launched
 
 if TYPE_CHECKING:
     from vitvis.concepts.engine import Concepts
@@ -29,6 +30,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[Concepts]:
         VitvisError: settings that can't be followed.
     """
     asked = ready(merge(ConceptsSettings, cfg, settings))
+    check_here(asked.launch)
     from vitvis.concepts.engine import find_concepts
 
     return find_concepts(asked)
@@ -56,7 +58,7 @@ def _act(settings: ConceptsSettings, options: Mapping[str, str]) -> None:
 COMMAND = Command(
     name="vitvis.concepts",
     settings=ConceptsSettings,
-    action=_act,
+    action=launched("vitvis.concepts", _act),
     summary="find words for units, and whether they hold concepts",
     description="Rank the words of a vocabulary for each unit of a run, and score whether the unit's strongest photos "
     "mean the same though they look different. Writes concepts/ in the run's folder, where the atlas finds it.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitvis.config import limits, setting
-from vitvis.launch.settings import PlaceSettings, check_shard
+from vitvis.launch.settings import LaunchSettings, PlaceSettings, check_shard
 from vitvis.launch.shards import parse_shard
 
 __all__ = ["ConceptsSettings"]
@@ -44,6 +44,8 @@ class ConceptsSettings:
     the same runs, and the last to end ranks and scores."""
     finish: bool = setting(False)
     """Rank and score what shards have embedded, and refuse if any part is missing."""
+    launch: LaunchSettings = setting(LaunchSettings)
+    """Hand the work to a scheduler as shards, and return."""
 
     def __post_init__(self) -> None:
-        check_shard(self.shard, self.finish, PlaceSettings())
+        check_shard(self.shard, self.finish, PlaceSettings(), self.launch)

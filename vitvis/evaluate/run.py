@@ -8,6 +8,7 @@ from typing import Any
 
 from vitvis.config import Command, Layer, merge, ready
 from vitvis.evaluate.settings import EvaluateSettings
+from vitvis.launch.cluster import check_here, launched
 
 __all__ = ["COMMAND", "main", "run"]
 
@@ -26,6 +27,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> dict[str, Any] | None:
         VitvisError: settings that can't be followed.
     """
     asked = ready(merge(EvaluateSettings, cfg, settings))
+    check_here(asked.launch)
     from vitvis.evaluate.engine import evaluate
 
     return evaluate(asked)
@@ -53,7 +55,7 @@ def _act(settings: EvaluateSettings, options: Mapping[str, str]) -> None:
 COMMAND = Command(
     name="vitvis.evaluate",
     settings=EvaluateSettings,
-    action=_act,
+    action=launched("vitvis.evaluate", _act),
     summary="measure how much models lean on background and foreground",
     description="Measure how much models lean on background and foreground (or on frequencies, or on single tokens).",
     examples=(

@@ -8,7 +8,7 @@ from vitvis.config import limits, setting
 from vitvis.config.sizes import parse_image_size
 from vitvis.config.values import shown
 from vitvis.errors import VitvisError
-from vitvis.launch.settings import PlaceSettings, check_shard
+from vitvis.launch.settings import LaunchSettings, PlaceSettings, check_shard
 from vitvis.launch.shards import parse_shard
 
 __all__ = ["EvaluateSettings", "EvaluateLoggerSettings", "EvaluateTrainerSettings"]
@@ -105,6 +105,8 @@ class EvaluateSettings:
     and the last to end joins what all have found."""
     finish: bool = setting(False)
     """Join what shards have found, and refuse if any part is missing."""
+    launch: LaunchSettings = setting(LaunchSettings)
+    """Hand the work to a scheduler as shards, and return."""
     trainer: EvaluateTrainerSettings = setting(EvaluateTrainerSettings)
     """Where the work is done."""
     logger: EvaluateLoggerSettings = setting(EvaluateLoggerSettings)
@@ -113,7 +115,7 @@ class EvaluateSettings:
     """The run folder; out/evaluate-PROBE-HASH when null."""
 
     def __post_init__(self) -> None:
-        check_shard(self.shard, self.finish, self.trainer)
+        check_shard(self.shard, self.finish, self.trainer, self.launch)
         if len(self.weights) not in (1, len(self.models)):
             raise VitvisError(
                 f"weights: {len(self.weights)} given for {len(self.models)} models; give one, or one each"

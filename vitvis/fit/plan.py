@@ -134,7 +134,7 @@ class Plan:
     def text(self, address: str, seed: int) -> dict[str, str]:
         """Return the text chunks of one PNG; `settings` alone is enough to make it again."""
         settings = to_container(self.settings) | {"units": [address], "seeds": [seed], "out": None, "recipe": None}
-        settings |= {"shard": None, "finish": False}
+        settings |= {"shard": None, "finish": False, "launch": {}}
         settings |= {"trainer": {"precision": self.precision}, "logger": {}, "judge": {}}  # not how many did it
         return {
             "unit": address,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitvis.config import Command, Layer, Option, merge, ready
 from vitvis.fit.settings import FitSettings
+from vitvis.launch.cluster import check_here, launched
 from vitvis.launch.forks import may_fork
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[dict[str, Any]]:
     Raises:
         VitvisError: settings that can't be followed.
     """
-    return _run(ready(merge(FitSettings, cfg, settings))).records
+    asked = ready(merge(FitSettings, cfg, settings))
+    check_here(asked.launch)
+    return _run(asked).records
 
 
 def _run(settings: FitSettings, *, forks: bool = False) -> Fit:
@@ -88,7 +91,7 @@ def _from_png(file: str) -> dict[str, Any]:
 COMMAND = Command(
     name="vitvis.fit",
     settings=FitSettings,
-    action=_act,
+    action=launched("vitvis.fit", _act),
     summary="optimise an image for any unit of any timm model",
     description="Optimise an image for each unit that is asked for, and leave a folder with the images, a record of "
     "each, and a contact sheet. The same command run again does only what is missing.",

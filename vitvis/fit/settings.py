@@ -14,7 +14,7 @@ from vitvis.config.addresses import parse_addresses
 from vitvis.config.parsers import parse_tokens
 from vitvis.config.sizes import parse_image_size
 from vitvis.errors import VitvisError
-from vitvis.launch.settings import LoggerSettings, TrainerSettings, check_shard
+from vitvis.launch.settings import LaunchSettings, LoggerSettings, TrainerSettings, check_shard
 from vitvis.launch.shards import parse_shard
 
 __all__ = [
@@ -346,13 +346,15 @@ class FitSettings:
     and the last to end finishes it."""
     finish: bool = setting(False)
     """Make nothing: draw and sum up what the folder holds."""
+    launch: LaunchSettings = setting(LaunchSettings)
+    """Hand the work to a scheduler as shards, and return."""
     strips: int = setting(0, minimum=0, maximum=1000)
     """Moments of each image to keep as a strip in progress/; 0: none."""
     out: str | None = setting(None, path="out")
     """The run folder, where a killed run goes on; out/MODEL-HASH when null."""
 
     def __post_init__(self) -> None:
-        check_shard(self.shard, self.finish, self.trainer)
+        check_shard(self.shard, self.finish, self.trainer, self.launch)
         if self.image.canvas > 1 and self.augment.crop is None:
             raise VitvisError(
                 f"image.canvas={self.image.canvas}: copies have to be crops of a larger image; add augment.crop={{}}"

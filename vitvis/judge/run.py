@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vitvis.config import Command, Layer, merge, ready
 from vitvis.errors import VitvisError
 from vitvis.judge.settings import JudgeSettings
+from vitvis.launch.cluster import check_here, launched
 
 if TYPE_CHECKING:
     from vitvis.judge.results import Judgement
@@ -30,6 +31,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[Judgement]:
         VitvisError: settings that can't be followed, or a judge that would judge its own pictures.
     """
     asked = _with_runs(ready(merge(JudgeSettings, cfg, settings)))
+    check_here(asked.launch)
     from vitvis.judge.engine import judge_runs
 
     return judge_runs(asked)
@@ -69,7 +71,7 @@ def _act(settings: JudgeSettings, options: Mapping[str, str]) -> None:
 COMMAND = Command(
     name="vitvis.judge",
     settings=JudgeSettings,
-    action=_act,
+    action=launched("vitvis.judge", _act),
     summary="score pictures by an eye that did not make them",
     description="Score optimised pictures by another model: does it see the class, does the picture tell which photos "
     "excite the unit, how natural and how sturdy is it, do seeds agree.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vitvis.config import limits, setting
 from vitvis.errors import VitvisError
-from vitvis.launch.settings import PlaceSettings, check_shard
+from vitvis.launch.settings import LaunchSettings, PlaceSettings, check_shard
 from vitvis.launch.shards import parse_shard
 
 __all__ = ["JudgeSettings"]
@@ -50,6 +50,8 @@ class JudgeSettings:
     on the same runs, and the last to end scores them."""
     finish: bool = setting(False)
     """Score what shards have looked at, and refuse if any part is missing."""
+    launch: LaunchSettings = setting(LaunchSettings)
+    """Hand the work to a scheduler as shards, and return."""
     blind: str | None = setting(None, path="out")
     """Write a page into this folder on which a person judges the runs, and stop."""
     trials: int = setting(60, unit="questions", minimum=1, maximum=10000)
@@ -58,7 +60,7 @@ class JudgeSettings:
     """Score files that blind pages have saved, and stop."""
 
     def __post_init__(self) -> None:
-        check_shard(self.shard, self.finish, self.trainer)
+        check_shard(self.shard, self.finish, self.trainer, self.launch)
         page = "blind" if self.blind is not None else "answers" if self.answers else ""
         if page and (self.shard or self.finish):
             raise VitvisError(f"{page}=: is one process's work; leave shard= and finish= out")

@@ -8,7 +8,7 @@ from vitvis.config import limits, setting
 from vitvis.config.parsers import parse_devices
 from vitvis.errors import VitvisError
 
-__all__ = ["LoggerSettings", "PlaceSettings", "TrainerSettings", "check_shard"]
+__all__ = ["LaunchSettings", "LoggerSettings", "PlaceSettings", "TrainerSettings", "check_shard"]
 
 
 @dataclass
@@ -67,8 +67,40 @@ class LoggerSettings:
     """Units a logger gets images of while they form."""
 
 
-def check_shard(shard: str | None, finish: bool, place: PlaceSettings) -> None:
-    """Refuse a shard that is to join all of them as well, or that is to be several processes.
+@dataclass
+class LaunchSettings:
+    """Hand the work to a scheduler as shards and return; `launch=slurm` is short for `launch.kind=slurm`."""
+
+    kind: str = setting("here", choices=("here", "local", "slurm"))
+    """here: this process; slurm: a job array; local: processes of this machine, to try what slurm would do."""
+    shards: int = setting(8, minimum=1, maximum=limits.PROCESSES)
+    """Jobs that the work is shared out to."""
+    array: int = setting(256, unit="jobs", minimum=1, maximum=limits.PROCESSES)
+    """Jobs of the array that may run at the same time."""
+    partition: str | None = setting(None)
+    """Partition of the cluster; its default when null."""
+    account: str | None = setting(None)
+    """Account that pays."""
+    qos: str | None = setting(None)
+    """Quality of service."""
+    constraint: str | None = setting(None)
+    """Features that nodes need to have."""
+    gpus: int = setting(1, unit="GPUs", minimum=0, maximum=1)
+    """Of each job: a shard is one process, and uses one."""
+    cpus: int = setting(8, unit="cores", minimum=1, maximum=limits.PROCESSES)
+    """Of each job."""
+    memory: int | None = setting(None, unit="GiB", minimum=1, maximum=limits.COUNT)
+    """Of each job; the cluster's default when null."""
+    minutes: int = setting(240, unit="minutes", minimum=3, maximum=limits.COUNT)
+    """Time of each job; one whose time is up goes back into the queue and goes on."""
+    setup: list[str] = setting([])
+    """Lines of shell before the command, such as source ~/vitvis/.venv/bin/activate."""
+    logs: str = setting("out/launch", path="out")
+    """Folder for what jobs print; it has to be on a disk that nodes see, as the run folder has."""
+
+
+def check_shard(shard: str | None, finish: bool, place: PlaceSettings, launch: LaunchSettings) -> None:
+    """Refuse a shard that is to join all of them as well, that is to be several processes, or several jobs.
 
     Raises:
         VitvisError: naming the settings that do not go together.
@@ -77,3 +109,5 @@ def check_shard(shard: str | None, finish: bool, place: PlaceSettings) -> None:
         raise VitvisError(f"shard={shard} finish=true: does a part, or joins all of them; give one of the two")
     if shard and (place.devices not in ("auto", 1) or place.num_nodes > 1):
         raise VitvisError(f"shard={shard}: is one process; start more shards in place of trainer.devices")
+    if launch.kind != "here" and (shard or finish):
+        raise VitvisError(f"launch={launch.kind}: deals out the shards itself; leave shard= and finish= out")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vitvis.config import Command, Layer, merge, ready
+from vitvis.launch.cluster import check_here, launched
 from vitvis.search.settings import SearchSettings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def run(cfg: Layer = None, /, **settings: Any) -> SearchRun | None:
         VitvisError: settings that can't be followed, or data without an image that could be used.
     """
     asked = ready(merge(SearchSettings, cfg, settings))
+    check_here(asked.launch)
     from vitvis.launch.ranks import is_first
     from vitvis.search.engine import search
     from vitvis.search.reading import read_search
@@ -47,7 +49,7 @@ def _act(settings: SearchSettings, options: Mapping[str, str]) -> None:
 COMMAND = Command(
     name="vitvis.search",
     settings=SearchSettings,
-    action=_act,
+    action=launched("vitvis.search", _act),
     summary="find the dataset images that excite each unit most",
     description="Find the dataset images that excite each unit most, for all units in one pass.",
     examples=(

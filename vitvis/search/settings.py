@@ -10,7 +10,7 @@ from vitvis.config.parsers import parse_tokens
 from vitvis.config.sizes import parse_image_size
 from vitvis.config.values import shown
 from vitvis.errors import VitvisError
-from vitvis.launch.settings import PlaceSettings, check_shard
+from vitvis.launch.settings import LaunchSettings, PlaceSettings, check_shard
 from vitvis.launch.shards import parse_shard
 
 __all__ = ["SearchSettings", "SearchTrainerSettings"]
@@ -87,13 +87,15 @@ class SearchSettings:
     and the last to end joins what all have found."""
     finish: bool = setting(False)
     """Join what shards have found, and refuse if any part is missing."""
+    launch: LaunchSettings = setting(LaunchSettings)
+    """Hand the work to a scheduler as shards, and return."""
     trainer: SearchTrainerSettings = setting(SearchTrainerSettings)
     """Where the work is done."""
     out: str | None = setting(None, path="out")
     """The run folder, where a killed search goes on; out/search-MODEL-HASH when null."""
 
     def __post_init__(self) -> None:
-        check_shard(self.shard, self.finish, self.trainer)
+        check_shard(self.shard, self.finish, self.trainer, self.launch)
         if self.strips not in ("all", "none") and not (self.strips.isdigit() and len(self.strips) < 9):
             raise VitvisError(f"strips={shown(self.strips)}: has to be all, none, or a number of units of each site")
         if self.per_decile and self.sample and self.sample < 10 * self.per_decile:
