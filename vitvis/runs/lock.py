@@ -16,6 +16,8 @@ __all__ = ["FolderLock"]
 
 #: Workers of a killed run keep its lock until they notice that it is gone, which takes torch's a few seconds.
 PATIENCE_S = 20.0
+#: One that looks whether a shard is alive has its lock for a moment.
+LOOK_S = 0.5
 
 
 class FolderLock:
@@ -79,7 +81,7 @@ class FolderLock:
             except filelock.Timeout:
                 holder = self._holder()
                 waited = time.monotonic() - began
-                if waited < patience or (_is_gone(holder) and waited < PATIENCE_S):
+                if waited < max(patience, LOOK_S) or (_is_gone(holder) and waited < PATIENCE_S):
                     time.sleep(0.1)
                     continue
                 what = f"on the shard {self.shard} of this folder" if self.shard else "in this folder"
