@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import stat
 import subprocess
@@ -113,15 +114,17 @@ def test_preempted_shards_on_this_machine_end_as_one_run(tmp_path, monkeypatch, 
     def preempt(jobs) -> int:
         end = time.monotonic() + 240
         while not list((out / "resume").glob("*.ckpt")) and time.monotonic() < end:
-            pass
-        jobs[0]._interrupt()
+            time.sleep(0.02)
+        controller = jobs[0]._process.pid
+        (task,) = Path(f"/proc/{controller}/task/{controller}/children").read_text().split()
+        os.kill(int(task), signal.SIGUSR2)  # what SLURM sends to each task before it ends a job
         return wait(jobs)
 
     monkeypatch.setattr(cluster, "_await", preempt)
     words = [*ARGV, *more, f"out={out}", "launch=local", "launch.shards=2", "launch.gpus=0",
              f"launch.logs={tmp_path / 'logs'}"]  # fmt: skip
     assert find_command("fit").main(words) == 0, capsys.readouterr()
-    logs = "".join(path.read_text() for path in (tmp_path / "logs").glob("*_log.err"))
+    logs = "".join(path.read_text() for path in (tmp_path / "logs").glob("*_log.*"))
     assert "this job is preempted" in logs and "Requeued job" in logs
     assert files(out) - {"atlas"} >= files(whole) and without_timing(read_records(out)) == without_timing(
         read_records(whole)

@@ -13,6 +13,7 @@ SHARE = {
     "damage": ["fit", "count=6"],
     "inputs": ["sweep", "atlas", "runs", "count=60"],
     "surroundings": ["left behind"],
+    "shards": ["search", "kills=3"],
 }
 #: One process for all of them, which imports what their children need once.
 CODE = """

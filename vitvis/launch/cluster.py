@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,8 @@ S = TypeVar("S")
 WARNING_S = 120
 #: How often a job whose time is up goes back into the queue; of preemptions there is no limit.
 TIMEOUTS = 100
+#: Seconds between two looks at a process.
+POLL_S = 0.1
 
 
 class ShardJob:
@@ -48,8 +51,9 @@ class ShardJob:
         Raises:
             RuntimeError: it did not end well; the scheduler is to show the job as failed.
         """
-        self._process = subprocess.Popen([sys.executable, *self.argv])
-        status = self._process.wait()
+        self._process = process = subprocess.Popen([sys.executable, *self.argv])
+        while (status := process.poll()) is None:  # `wait` would hold a lock that a signal's handler needs
+            time.sleep(POLL_S)
         if status:
             raise RuntimeError(f"{' '.join(self.argv)}: ended with status {status}; its log says why")
         return status
@@ -61,7 +65,10 @@ class ShardJob:
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
-            process.wait()
+            end = time.monotonic() + WARNING_S / 4
+            while process.poll() is None and time.monotonic() < end:
+                time.sleep(POLL_S)
+            process.kill()
         return DelayedSubmission(self)
 
 

@@ -71,6 +71,8 @@ class SiteReader:
         self, layout: Layout, strongest: TopK, indices: Tensor, masks: Tensor | None = None, *, maps: bool = True
     ) -> None:
         self.layout, self.strongest, self.indices, self.masks, self.maps = layout, strongest, indices, masks, maps
+        self._placed = indices.to(strongest.keys.device)
+        self._bar = topk.bar_of(strongest, self._placed)
         self._groups = {group.site.name: group for group in layout.groups}
         self._shares: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
@@ -82,8 +84,7 @@ class SiteReader:
         scores = select_tokens(units, site, self.layout.tokens).mean(1).float().to(device)
         if not group.patches:
             return SiteReading(scores)
-        top = TopK(self.strongest.keys[group.first : group.stop], self.strongest.slots, self.strongest.largest)
-        rising = topk.beats_last(top, scores, self.indices.to(device))
+        rising = self._bar.of(group.first, group.stop).beaten(scores, self._placed)
         unit, row = rising.T.nonzero(as_tuple=True)
         chosen = units[row.to(units.device), site.prefix_tokens :, unit.to(units.device)].to(device)  # [n, P]
         return SiteReading(

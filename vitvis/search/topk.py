@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["MAX_INDEX", "Placed", "TopK", "beats_last", "decode", "empty", "encode", "merge", "update"]
+__all__ = ["MAX_INDEX", "Bar", "Placed", "TopK", "bar_of", "beats_last", "decode", "empty", "encode", "merge", "update"]
 
 #: Dataset indices take the lower 32 bits of a key.
 MAX_INDEX = 2**32 - 1
@@ -103,25 +103,50 @@ def decode(top: TopK) -> tuple[Tensor, Tensor]:
     return values.masked_fill(vacant, torch.nan), (_LOW - (top.keys & _LOW)).masked_fill(vacant, -1)
 
 
-def beats_last(top: TopK, values: Tensor, indices: Tensor) -> Tensor:
-    """Say which entries of a batch come before the last one of their unit's ranking.
+@dataclass(frozen=True)
+class Bar:
+    """What an entry of a batch has to beat to come into a ranking.
 
-    Args:
-        top: The ranking.
-        values: float32 `[B, U]`; NaN beats nothing.
-        indices: int64 `[B]`, dataset indices, on the same device.
-
-    Returns:
-        bool `[B, U]`.
+    Attributes:
+        last: float32 `[U]`, the last activation of each ranking; infinite where a place is free.
+        index: int64 `[U]`, its dataset index; None where every image of the batch comes later, and wins no tie.
+        largest: Whether high activations win.
     """
+
+    last: Tensor
+    index: Tensor | None
+    largest: bool
+
+    def of(self, first: int, stop: int) -> Bar:
+        """Return the part of some units."""
+        return Bar(self.last[first:stop], None if self.index is None else self.index[first:stop], self.largest)
+
+    def beaten(self, values: Tensor, indices: Tensor) -> Tensor:
+        """Say which entries come before the last one of their unit's ranking, bool `[B, U]`; NaN beats nothing.
+
+        Args:
+            values: float32 `[B, U]`.
+            indices: int64 `[B]`, dataset indices, on the same device.
+        """
+        better = values > self.last if self.largest else values < self.last
+        if self.index is None:
+            return better
+        return better.logical_or_((values == self.last).logical_and_(indices[:, None] < self.index))
+
+
+def bar_of(top: TopK, indices: Tensor) -> Bar:
+    """Return what images with these dataset indices, int64 `[B]`, have to beat."""
     last, index = (part[:, 0] for part in decode(TopK(top.keys[:, -1:], top.slots, top.largest)))
     vacant = index < 0
     last = last.masked_fill(vacant, -torch.inf if top.largest else torch.inf)
     index = index.masked_fill(vacant, MAX_INDEX + 1)
-    better = values > last if top.largest else values < last
-    if not values.numel() or bool(indices.min() > index.max()):
-        return better  # all come later than what is there, as in a stream in order: no tie is won
-    return better.logical_or_((values == last).logical_and_(indices[:, None] < index))
+    later = not len(index) or not len(indices) or bool(indices.min() > index.max())  # as in a stream in order
+    return Bar(last, None if later else index, top.largest)
+
+
+def beats_last(top: TopK, values: Tensor, indices: Tensor) -> Tensor:
+    """Say which entries of a batch come before the last one of their unit's ranking; see `Bar.beaten`."""
+    return bar_of(top, indices).beaten(values, indices)
 
 
 def update(top: TopK, values: Tensor, indices: Tensor) -> tuple[TopK, Placed]:
