@@ -45,7 +45,7 @@ NUMBERS = (
 )
 #: Command lines by command; WORK stands for a folder with what `_write_files` leaves there.
 LINES: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name("lines.yaml").read_text())
-_SWEEP = "program: p.py\nmethod: {method}\nrun_cap: 2\nparameters:\n  a: {parameter}\n{more}"
+_SWEEP = "program: {program}\nmethod: {method}\nrun_cap: 2\nparameters:\n  a: {parameter}\n{more}"
 
 
 def numbers_of(name: str) -> list[tuple[str, Field]]:
@@ -120,9 +120,16 @@ def _write_files(work: Path) -> None:
         "infinite": ("random", "{min: 0.0, max: .inf}", ""),
         "endless": ("grid", "{min: 0, max: 999999999999}", ""),
         "command": ("random", "{values: [1, 2]}", "command:\n"),
+        "words": ("random", "{values: [1, 2]}", "command: [3, 4]\n"),
+        "unclosed": ("random", "{values: [1, 2]}", "command: [python, '${args']\n"),
+        "absent": ("random", "{values: [1, 2]}", ""),
+        "null": ("random", "{values: null}", ""),
+        "metric": ("random", "{values: [1, 2]}", "metric: {name: 3, goal: maximize}\n"),
     }
+    (work / "p.py").touch()
     for name, (method, parameter, more) in specs.items():
-        text = _SWEEP.format(method=method, parameter=parameter, more=more)
+        program = work / ("none.py" if name == "absent" else "p.py")
+        text = _SWEEP.format(program=program, method=method, parameter=parameter, more=more)
         (work / f"{name}.yaml").write_text(text.replace("run_cap: 2\n", "") if name == "endless" else text)
     from vitvis.runs import RunFolder
 
