@@ -162,14 +162,14 @@ def test_the_command_of_an_agent_runs_offline_and_asks_nothing(mode, tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_of_real_fits(tmp_path):
-    """Three weights, two at once, no account and no network, down to a recipe that `--config` takes."""
+    """Two weights, at once, no account and no network, down to a recipe that `--config` takes."""
     out = tmp_path / "out"
-    words = [sys.executable, "-m", "vitvis.sweep", str(ROOT / "sweeps" / "tv.yaml"), f"out={out}", "run_cap=3"]
+    words = [sys.executable, "-m", "vitvis.sweep", str(ROOT / "sweeps" / "tv.yaml"), f"out={out}", "run_cap=2"]
     done = subprocess.run([*words, "devices=cpu", "workers=2", "--", *TINY], cwd=ROOT, env=clean_environment(tmp_path),
                           stdin=subprocess.DEVNULL, timeout=900, capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((out / "summary.json").read_text())
-    assert [trial["state"] for trial in summary["trials"]] == ["complete"] * 3
+    assert [trial["state"] for trial in summary["trials"]] == ["complete"] * 2
     best = summary["best"]
     assert {"score", "strength", "selectivity", "clearness", "hf_share", "dead_share"} <= set(best["summary"])
     settings = merge(FitSettings, out / "best.yaml")
@@ -177,4 +177,4 @@ def test_a_sweep_of_real_fits(tmp_path):
     assert not list(out.rglob("*.wandb"))
     page = (out / "index.html").read_text()
     assert "atlas/index.html" in page and (out / "atlas" / "index.html").is_file()
-    assert "All 4 units and seeds are in all 3 finished runs" in page
+    assert "All 4 units and seeds are in all 2 finished runs" in page

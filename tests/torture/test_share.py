@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 SHARE = {
-    "kills": ["fit", "sweep", "count=1"],
-    "damage": ["fit", "count=6"],
-    "inputs": ["sweep", "atlas", "runs", "count=60"],
+    "kills": ["fit", "count=1"],
+    "damage": ["fit", "count=4"],
+    "inputs": ["sweep", "runs", "count=40"],
     "surroundings": ["left behind"],
     "shards": ["search", "kills=3"],
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitvis.errors import VitvisError
 from vitvis.runs import RunFolder
+from vitvis.runs.verify import verify
 from vitvis.sweep.check import check_trial
 from vitvis.sweep.children import Child, Slot, last_lines, stop_all, stop_orphan
 from vitvis.sweep.command import assemble, expand
@@ -228,7 +229,7 @@ def check_study(
     """Compare what the journal says of finished trials with what their runs say.
 
     Raises:
-        VitvisError: a run is lost, or has other settings or another value.
+        VitvisError: a run is lost or damaged, or has other settings or another value.
     """
     for item in study.trials:
         values, path = study.values(item) if item.state.name == "COMPLETE" else {}, trial_path(folder, item.number)
@@ -237,6 +238,8 @@ def check_study(
             value = read_value(path, study.spec.metric.name, read_summary(path, best))
             if item.value is None or not math.isclose(value, item.value, rel_tol=1e-9):
                 raise VitvisError(f"trial {path.name} has {value:g}, not {item.value:g}")
+            for problem in verify(path)[0].problems if (path / "config.yaml").is_file() else ():
+                raise VitvisError(f"trial {path.name}: {problem}")  # its own command mends what is its own
 
 
 def sweep_summary(spec: SweepSpec, trials: Sequence[Trial], folder: Path) -> dict[str, Any]:
