@@ -1,5 +1,6 @@
 from . import atlas as atlas
 from . import concepts as concepts
+from . import dictionary as dictionary
 from . import evaluate as evaluate
 from . import findings as findings
 from . import fit as fit

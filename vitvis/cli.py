@@ -16,6 +16,7 @@ COMMANDS = (
     "fit",
     "sites",
     "search",
+    "dictionary",
     "evaluate",
     "judge",
     "concepts",

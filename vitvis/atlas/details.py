@@ -9,6 +9,8 @@ from typing import Any
 from vitvis.atlas.model import Run, Site
 from vitvis.atlas.neighbours import nearest_units
 from vitvis.atlas.privacy import tidy
+from vitvis.runs import site_folder
+from vitvis.search.maps import open_maps
 
 __all__ = ["PER_PART", "SearchDetails", "even_bars", "number"]
 
@@ -137,7 +139,6 @@ def _read_images(run: Run) -> dict[int, dict[str, Any]]:
 
 
 def _read_maps(run: Run, site: Site) -> Any:
-    import numpy as np
-
-    path = run.table(f"maps/{site.name}.npy")
-    return None if path is None else np.load(path, mmap_mode="r", allow_pickle=False)
+    folder = site_folder(site.name)
+    path = run.table(f"maps/{folder}.npz") or run.table(f"maps/{folder}.npy")
+    return None if path is None else open_maps(path)

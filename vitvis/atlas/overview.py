@@ -14,7 +14,7 @@ from vitvis.runs.summary import selectivity
 __all__ = ["choose", "depth_charts", "layers", "lead_kind", "record_selectivity", "runs_of"]
 
 #: Order of rows in the strip: what shows features first.
-KINDS = ("mlp", "mlp_pre", "block", "attn", "v", "k", "q", "module", "head")
+KINDS = ("mlp", "mlp_pre", "block", "latent", "attn", "v", "k", "q", "module", "head")
 
 _Table = dict[str, dict[int, list[dict[str, Any]]]]  # records by depth, by kind
 

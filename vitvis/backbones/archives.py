@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vitvis.errors import VitvisError
 
-__all__ = ["read_tensors"]
+__all__ = ["read_content", "read_tensors"]
 
 MOST_UNPACKED = 4  # an archive may unpack to so many times its size on the disk (torch stores and does not deflate)
 MOST_SHARED = 8  # all tensors together may be so many times the file: several may share one storage
@@ -42,7 +42,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise VitvisError(f"weights={file}: no such file; use a .safetensors or .pth file, hub or none")
     try:
-        tensors = _find_state(_read(file), file)
+        tensors = _find_state(read_content(file), file)
         _check_size(tensors, file)
     except VitvisError:
         raise
@@ -52,7 +52,11 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _read(file: Path) -> Any:
+def read_content(file: Path) -> Any:
+    """Return what a file holds: tensors and plain values as they are, inert objects for everything else.
+
+    Their attributes are in `attributes`. Whatever an archive raises comes through.
+    """
     with file.open("rb") as stream:
         start = stream.read(9)
     length = int.from_bytes(start[:8], "little")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vitvis.errors import VitvisError, nearest
 
+from .dictionary_files import read_dictionary
 from .layouts import Layout, read_layout
 from .probe import Call, Probe, probe_elsewhere, run_probe
 from .site import Site, TapPoint
@@ -62,15 +63,18 @@ class Sites(dict[str, Site]):
         return found
 
     def get_site(self, name: str) -> Site:
-        """Look a site up by name, or any submodule by its path.
+        """Look a site up by name, any submodule by its path, or latents by `SITE@FILE`.
 
         Raises:
-            VitvisError: there is none; names the nearest and how to list them.
+            VitvisError: there is none; names the nearest and how to list them. The dictionary can't be read, or is of
+                another width.
         """
         if not name:
             raise VitvisError("a site has a name, such as blocks.4.mlp; this one is empty")
         if name in self:
             return self[name]
+        if "@" in name:
+            return self._latents(*name.split("@", 1))
         if name == "head":  # a module may bear this name that classifies nothing
             raise VitvisError(
                 f"no site 'head' in {self._builder.name}, which has no classifier; sites: {self._examples(name)}"
@@ -86,6 +90,17 @@ class Sites(dict[str, Site]):
             )
         hint = nearest(name, self) or nearest(name, self.module_paths()) or ";"
         raise VitvisError(f"no site '{name}' in {model}{hint} sites: {self._examples(name)}")
+
+    def _latents(self, base: str, file: str) -> Site:
+        site, dictionary = self.get_site(base), read_dictionary(file)
+        if dictionary.inputs != site.width:
+            same = [other.name for other in self.values() if other.width == dictionary.inputs]
+            fitting = f"; sites of that width: {', '.join(same[:6])}" if same else ""
+            raise VitvisError(
+                f"dictionary '{file}': reads activations of width {dictionary.inputs}, but {base} of "
+                f"{self._builder.name} has {site.width}{fitting}"
+            )
+        return site.latents(file, dictionary)
 
     def _examples(self, name: str) -> str:
         near = [site for site in self if site.partition(".")[0] == name.partition(".")[0]] or list(self)

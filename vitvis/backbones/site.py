@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from .dictionary import Dictionary
+
 __all__ = ["KINDS", "Site", "TapPoint"]
 
-KINDS = ("mlp", "mlp_pre", "q", "k", "v", "attn", "block", "head", "module")
+KINDS = ("mlp", "mlp_pre", "q", "k", "v", "attn", "block", "head", "latent", "module")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,7 @@ class Site:
         depth: position among the blocks, 0 = first; the same for all kinds of one block.
         heads: attention heads of q, k, v and attn; None elsewhere.
         point: how the tensor is picked up (private to `vitvis.backbones`).
+        dictionary: of a site of latents, `blocks.8.block@FILE`: what makes codes of the activations; None elsewhere.
     """
 
     name: str
@@ -62,9 +67,22 @@ class Site:
     depth: int
     heads: int | None = None
     point: TapPoint = field(default=TapPoint(), repr=False, compare=False)
+    dictionary: Dictionary | None = field(default=None, repr=False, compare=False)
 
     @property
     def tokens(self) -> int:
         """Number of tokens of the canonical activation `[B, tokens, width]`."""
         patches = 1 if self.grid is None else self.grid[0] * self.grid[1]
         return self.prefix_tokens + patches
+
+    @property
+    def source(self) -> Site:
+        """The site that is tapped: of latents, what goes into their dictionary, under the same name; else itself."""
+        if self.dictionary is None:
+            return self
+        return replace(self, width=self.dictionary.inputs, dictionary=None)
+
+    def latents(self, file: str, dictionary: Dictionary) -> Site:
+        """Return the site of a dictionary's latents, read from this one."""
+        name = f"{self.name}@{file}"
+        return replace(self, name=name, kind="latent", width=dictionary.width, heads=None, dictionary=dictionary)

@@ -124,7 +124,7 @@ class Tap:
         tensor = keep_gradient_layout(tensor)
         if self._visit is not None:
             with without_autocast(tensor.device.type):
-                self._raw[site.name] = self._visit(site, canonical(tensor, site, self._batch))
+                self._raw[site.name] = self._visit(site, _read(tensor, site, self._batch))
         else:
             self._raw[site.name] = tensor
         if last:
@@ -165,7 +165,8 @@ class Tap:
 
         Returns:
             Site name -> `[B, T, C]`, float32 (float64 of a model in float64): prefix tokens first, then row-major
-            patches, windows undone; or what `visit` made of it.
+            patches, windows undone; or what `visit` made of it. At a site of latents, the codes of all of them, which
+            may be large: `site.source` is what they are made of.
         """
         if not self._handles:
             raise RuntimeError("use Tap as a context manager: with Tap(backbone, sites) as tap: tap(images)")
@@ -186,6 +187,12 @@ class Tap:
             if visit is not None:
                 return {site.name: self._raw[site.name] for site in self.sites}
             with without_autocast(images.device.type):
-                return {site.name: canonical(self._raw[site.name], site, self._batch) for site in self.sites}
+                return {site.name: _read(self._raw[site.name], site, self._batch) for site in self.sites}
         finally:
             self._raw.clear()  # the caller decides how long the graph lives
+
+
+def _read(raw: Tensor, site: Site, batch: int) -> Tensor:
+    """Bring what a hook saw into its canonical form, or, at a site of latents, to their codes."""
+    activations = canonical(raw, site.source, batch)
+    return activations if site.dictionary is None else site.dictionary.encode(activations)

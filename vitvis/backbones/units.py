@@ -14,6 +14,7 @@ from vitvis.config.addresses import split_addresses
 from vitvis.errors import VitvisError
 
 from .addresses import LONGEST, expand_units, match_sites
+from .dictionary_files import is_dictionary, read_dictionary
 from .site import Site
 
 __all__ = ["Unit", "parse_units", "read_units"]
@@ -64,26 +65,28 @@ def parse_units(addresses: str | list[str] | tuple[str, ...], sites: Mapping[str
     if not texts:
         raise VitvisError("units: no address given; write SITE:UNITS, for example 'blocks.*.mlp:0-7'")
     units: dict[Unit, None] = {}
+    found: dict[str, Site] = {}
     for text in texts:
         if len(text) > LONGEST:
             raise VitvisError(f"units '{text[:60]}...': longer than the {LONGEST} characters that an address may have")
         sign = -1 if text.startswith("-") else 1
         body = text.removeprefix("-").removeprefix("+")
         pattern, file, choice = _split_one(body, text)
-        for site in match_sites(pattern, sites, text):
-            width = site.width
-            if file is not None:
-                width = _directions(file, text, site).shape[0]
-            for index in expand_units(choice, width, site, text, seed, directions=file is not None):
-                units[Unit(site.name, index, sign, file)] = None
+        latents = file is not None and is_dictionary(file)
+        for base in match_sites(pattern, sites, text):
+            site = _latents(base, file, sites) if latents and file is not None else base
+            direction = None if latents else file
+            width = site.width if direction is None else _directions(direction, text, site).shape[0]
+            for index in expand_units(choice, width, site, text, seed, directions=direction is not None):
+                units[Unit(site.name, index, sign, direction)] = None
+            found[site.name] = site
     order = {name: position for position, name in enumerate(sites)}
-    found = {unit.site: _site_of(unit.site, sites) for unit in units}
     return sorted(units, key=lambda unit: (found[unit.site].depth, order.get(unit.site, len(order)), unit.site))
 
 
-def _site_of(name: str, sites: Mapping[str, Site]) -> Site:
-    getter = getattr(sites, "get_site", None)
-    return getter(name) if getter is not None else sites[name]
+def _latents(base: Site, file: str, sites: Mapping[str, Site]) -> Site:
+    getter = getattr(sites, "get_site", None)  # which says which sites a dictionary fits
+    return base.latents(file, read_dictionary(file)) if getter is None else getter(f"{base.name}@{file}")
 
 
 def _split_one(body: str, text: str) -> tuple[str, str | None, str]:
@@ -91,7 +94,7 @@ def _split_one(body: str, text: str) -> tuple[str, str | None, str]:
     pattern, at, rest = body.partition("@")
     if at:
         file, colon, choice = rest.rpartition(":")
-        if not colon or "/" in choice or "\\" in choice or choice.endswith((".npy", ".safetensors")):
+        if not colon or "/" in choice or "\\" in choice or choice.endswith((".npy", ".safetensors", ".pt", ".pth")):
             file, choice = rest, "*"
         return pattern, file, choice or "*"
     pattern, colon, choice = body.rpartition(":")
@@ -120,10 +123,13 @@ def _read_directions(file: str, stamp: float) -> Tensor:
 def _directions(file: str, text: str, site: Site) -> Tensor:
     """Directions `[K, C]` of a file; one vector counts as one row."""
     path = Path(file).expanduser()
-    if path.suffix not in (".npy", ".safetensors"):
-        raise VitvisError(f"units '{text}': directions come from a .npy or .safetensors file, not '{file}'")
-    if not path.is_file():
+    if not path.exists():
         raise VitvisError(f"units '{text}': no such file '{file}'")
+    if path.suffix not in (".npy", ".safetensors"):
+        raise VitvisError(
+            f"units '{text}': directions come from a .npy or .safetensors file, latents from a dictionary's folder or "
+            f"file, and '{file}' is neither"
+        )
     try:
         rows = _read_directions(str(path), path.stat().st_mtime)
     except Exception as error:  # noqa: BLE001  # any unreadable file
@@ -148,7 +154,7 @@ def read_units(activations: Tensor, units: list[Unit], site: Site) -> Tensor:
         site: where the activations come from.
 
     Returns:
-        `[B, T, U]`: the channel, or the dot product with the direction, times the unit's sign.
+        `[B, T, U]`: the channel (of latents, the code), or the dot product with the direction, times the unit's sign.
     """
     strays = [unit.address for unit in units if unit.site != site.name]
     if strays:

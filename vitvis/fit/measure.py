@@ -54,7 +54,7 @@ class Firing:
         pre: mean over the tokens of the pre-activation, or None.
         rank: 1 where no other unit of the site fires more on the image.
         spread: standard deviation of the site's values over tokens and units; before the activation function of an
-            `mlp` site.
+            `mlp` site, and before the step that makes latents sparse.
     """
 
     mean: Tensor
@@ -80,7 +80,7 @@ def measure_firing(
     """
     plain = all(unit.direction is None for unit in units)
     pre_site = before_activation(site, backbone.sites) if plain else None
-    wanted = [site] if pre_site is None else [pre_site, site]
+    wanted = [site.source] if pre_site is None else [pre_site, site]
     directions = unit_directions(units, site).to(images.device)
     cosine = cosine_units(units).to(images.device)[:, None, None]
     parts: list[tuple[Tensor, ...]] = []
@@ -89,6 +89,10 @@ def measure_firing(
             rows = slice(start, start + batch)
             read = tap(images[rows].float())
             chosen = select_tokens(read[site.name], site, tokens)
+            before = None if pre_site is None else select_tokens(read[pre_site.name], pre_site, tokens)
+            if site.dictionary is not None:
+                before = site.dictionary.before(chosen)
+                chosen = site.dictionary.sparsify(before)
             if not plain:  # prompts are compared by angle
                 length = chosen.norm(dim=-1, keepdim=True).clamp_min(1e-6)
                 chosen = torch.where(cosine[rows], chosen / length, chosen)
@@ -99,15 +103,14 @@ def measure_firing(
             if plain:  # the very numbers that are compared, or rounding puts a unit behind itself
                 own = means.gather(1, torch.tensor([[unit.index] for unit in units[rows]], device=images.device))[:, 0]
             part = [own, strongest(values, PEAK_SHARE), rank_of(own, means)]
-            if pre_site is None:
+            if before is None:
                 part.append(chosen.flatten(1).std(dim=1, correction=0))
             else:
-                before = select_tokens(read[pre_site.name], pre_site, tokens)
                 part.append(before.flatten(1).std(dim=1, correction=0))
                 part.append(pick(before[:, None], directions[rows])[:, 0].mean(dim=-1))
             parts.append(tuple(part))
     joined = [torch.cat(column) for column in zip(*parts, strict=True)]
-    return Firing(joined[0], joined[1], joined[4] if pre_site is not None else None, joined[2], joined[3])
+    return Firing(joined[0], joined[1], joined[4] if len(joined) > 4 else None, joined[2], joined[3])
 
 
 def describe(
@@ -132,6 +135,8 @@ def describe(
             status, message = "failed", "a gradient or an activation was NaN or infinite; the image stopped there"
         elif site.kind == "mlp" and peaks[i] < ASLEEP:
             status, message = "dead", f"the strongest tenth of the tokens stays below {ASLEEP}"
+        elif site.kind == "latent" and not peaks[i]:
+            status, message = "dead", "the latent is off on all tokens that count"
         elif site.kind != "mlp" and before[i] is not None and mean <= before[i]:
             status, message = "dead", "the activation did not rise above that of the starting image"
         rows.append(

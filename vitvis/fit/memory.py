@@ -47,7 +47,7 @@ def saved_bytes(backbone: Backbone, site: Site) -> int:
             known.append(StorageWeakRef(tensor.untyped_storage()))
 
     images = torch.full((1, 3, *backbone.image_size), 0.5, device=backbone.mean.device, requires_grad=True)
-    with saved_tensors_hooks(count, _never), Tap(backbone, [site]) as tap:
+    with saved_tensors_hooks(count, _never), Tap(backbone, [site.source]) as tap:
         tap(images)
     return sum(seen.values())
 

@@ -9,13 +9,20 @@ import torch
 from torch import Tensor
 
 from vitvis.backbones import Site, Unit, read_units, select_tokens
+from vitvis.backbones.dictionary import Dictionary
+from vitvis.errors import VitvisError
 from vitvis.fit.settings import ObjectiveSettings
 
-__all__ = ["Objective", "before_activation", "cosine_units", "pick", "strongest", "unit_directions"]
+__all__ = ["Objective", "before_activation", "cosine_units", "latent_codes", "pick", "strongest", "unit_directions"]
 
 
 def unit_directions(units: Sequence[Unit], site: Site) -> Tensor:
     """Return the direction of every unit in the site's space, with its sign: `[U, C]`, one-hot for a channel."""
+    if all(unit.direction is None for unit in units):  # of tens of thousands of latents, no identity matrix is made
+        directions = torch.zeros(len(units), site.width)
+        signs = torch.tensor([float(unit.sign) for unit in units])
+        directions[torch.arange(len(units)), torch.tensor([unit.index for unit in units])] = signs
+        return directions
     return read_units(torch.eye(site.width)[None], list(units), site)[0].T.contiguous()
 
 
@@ -35,6 +42,24 @@ def pick(activations: Tensor, directions: Tensor, channels: Tensor | None = None
     rows = torch.arange(len(channels), device=activations.device)
     signs = directions[rows, channels].to(activations)
     return activations[rows, :, :, channels] * signs[:, None, None]
+
+
+def latent_codes(activations: Tensor, dictionary: Dictionary, latents: Tensor, signs: Tensor) -> Tensor:
+    """Read from each image its own latent; where it is off on a whole copy, what goes into the sparsifying step.
+
+    Args:
+        activations: `[U, A, T, D]`, what goes into the dictionary.
+        dictionary: of the site.
+        latents: `[U]`, indices.
+        signs: `[U]`.
+
+    Returns:
+        `[U, A, T]`.
+    """
+    before, on = dictionary.own(activations, latents)
+    codes = torch.where(on, before, torch.zeros_like(before))
+    values = torch.where(on.any(dim=-1, keepdim=True), codes, before)
+    return values * signs[:, None, None]
 
 
 def cosine_units(units: Sequence[Unit]) -> Tensor:
@@ -69,18 +94,25 @@ class Objective:
     """The objective of one chunk.
 
     Units of an `mlp` site start on the pre-activation, where the slope is 1 everywhere: GELU's is about 0, or points
-    the wrong way, for a unit that the starting noise leaves below -0.75, and such a unit would stay grey.
+    the wrong way, for a unit that the starting noise leaves below -0.75, and such a unit would stay grey. Latents
+    start before the step that sparsifies: a code that is off has no slope at all. Where the recipe goes on to the code
+    itself, a latent that is off on all tokens of a copy is still read before that step.
 
     Args:
         site: of all units.
         units: one an image.
         sites: of the backbone, to find the pre-activation.
         settings: the group `objective` of a recipe.
+
+    Raises:
+        VitvisError: a cosine is wanted of latents.
     """
 
     def __init__(
         self, site: Site, units: Sequence[Unit], sites: Mapping[str, Site], settings: ObjectiveSettings
     ) -> None:
+        if site.dictionary is not None and settings.measure == "cosine":
+            raise VitvisError(f"objective.measure=cosine: is for channels and directions; {site.name} has latents")
         self.site = site
         self.settings = settings
         self.pre_site = None if any(unit.direction for unit in units) else before_activation(site, sites)
@@ -89,11 +121,13 @@ class Objective:
         self.cosine = cosine_units(units) | (settings.measure == "cosine")
         self.any_cosine = bool(self.cosine.any())
         self.channels = torch.tensor([unit.index for unit in units]) if plain else None
+        self.signs = torch.tensor([float(unit.sign) for unit in units])
 
     def to(self, device: torch.device) -> Objective:
         """Move the directions."""
         self.directions = self.directions.to(device)
         self.cosine = self.cosine.to(device)
+        self.signs = self.signs.to(device)
         self.channels = None if self.channels is None else self.channels.to(device)
         return self
 
@@ -101,13 +135,13 @@ class Objective:
     def linear(self) -> bool:
         """Whether one product a token with `directions` is all that is read, so that a shorter way may stand in.
 
-        A cosine needs the whole vector, and so may `values` of a subclass.
+        A cosine needs the whole vector, and so may `values` of a subclass; latents are read one by one as it is.
         """
-        return not self.any_cosine and type(self).values is Objective.values
+        return self.site.dictionary is None and not self.any_cosine and type(self).values is Objective.values
 
     def site_at(self, progress: float) -> Site:
         """Return the site to read when `progress` (0..1) of the steps is done."""
-        return self.pre_site if self.pre_site is not None and progress < self.settings.pre else self.site
+        return self.pre_site if self.pre_site is not None and progress < self.settings.pre else self.site.source
 
     def share_at(self, progress: float) -> float:
         """Return the share of the tokens that counts when `progress` (0..1) of the steps is done."""
@@ -134,6 +168,10 @@ class Objective:
         """Return what each image's own unit is on its tokens: `[U * A, T, C]` -> `[U, A, T']`."""
         chosen = select_tokens(activations, self.site_at(progress), self.settings.tokens)
         chosen = chosen.unflatten(0, (len(self.directions), -1))
+        if self.site.dictionary is not None and self.channels is not None:
+            if progress < self.settings.pre:
+                return self.site.dictionary.own(chosen, self.channels)[0] * self.signs[:, None, None]
+            return latent_codes(chosen, self.site.dictionary, self.channels, self.signs)
         values = pick(chosen, self.directions, self.channels)
         if self.any_cosine:
             lengths = chosen.norm(dim=-1) * self.directions.norm(dim=-1)[:, None, None]

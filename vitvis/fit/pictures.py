@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from vitvis.backbones import Unit
-from vitvis.runs import digest
+from vitvis.runs import digest, site_folder
 
 __all__ = ["image_path", "to_bytes", "to_pictures"]
 
@@ -37,4 +37,4 @@ def image_path(unit: Unit, seed: int, folder: str = "images") -> str:
     if unit.direction:
         stem = Path(unit.direction).stem if unit.vector is None else prompt_slug(unit.direction)
         name = f"{stem}-{digest(unit.direction, 6)}-{name}"
-    return f"{folder}/{unit.site.replace('/', '_')}/{name}_s{seed}.png"
+    return f"{folder}/{site_folder(unit.site)}/{name}_s{seed}.png"

@@ -208,8 +208,8 @@ class ObjectiveSettings:
     measure: str = setting("dot", choices=("dot", "cosine"))
     """dot: the activation itself; cosine: over the length of the site's vector."""
     pre: float = setting(1.0, minimum=0, maximum=1)
-    """Share of the steps that maximise what goes into the activation function of an mlp site, which keeps units from
-    staying dead: 0 never, 1 always."""
+    """Share of the steps that maximise what goes into the activation function of an mlp site, or into the step that
+    makes a dictionary's latents sparse, which keeps units from staying dead: 0 never, 1 always."""
 
 
 @dataclass

@@ -84,8 +84,12 @@ def read_activation(
     directions = unit_directions(units, site).to(images.device)
     cosine = cosine_units(units).to(images.device)[:, None]
     with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        with Tap(backbone, [site]) as tap:
+        with Tap(backbone, [site.source]) as tap:
             found = select_tokens(tap(images)[site.name], site, tokens).float()  # [N, T, C]
+    if site.dictionary is not None:
+        latents = torch.tensor([unit.index for unit in units])
+        before, on = site.dictionary.own(found.expand(len(units), -1, -1), latents)
+        return torch.where(on, before, 0.0).mean(1) * directions.sum(1)
     values = pick(found[:, None].expand(len(units), -1, -1, -1), directions)[:, 0]  # [N, T]
     values = torch.where(cosine, values / found.norm(dim=-1).clamp_min(1e-6), values)
     return values.mean(1)

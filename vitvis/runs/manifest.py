@@ -19,7 +19,7 @@ __all__ = ["COPY", "KINDS", "NAME", "command_line", "difference", "new_manifest"
 NAME = "manifest.json"
 #: The same bytes again: without its manifest nobody can say whether a folder holds the run that is to go on.
 COPY = ".manifest.json"
-KINDS = ("fit", "search", "evaluate", "judge", "sweep")
+KINDS = ("fit", "search", "evaluate", "judge", "sweep", "dictionary")
 _PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "kornia", "torchmetrics", "numpy", "pillow")
 
 

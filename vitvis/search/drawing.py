@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitvis.runs import Ledger, write_file
+from vitvis.runs import Ledger, site_folder, write_file
 from vitvis.search.reading import SearchRun
 
 if TYPE_CHECKING:
@@ -82,8 +82,10 @@ def strip_path(run: SearchRun, address: str) -> Path:
     """Return the path of a unit's strip: `strips/SITE/UNIT.png`; a sign or direction becomes part of the name."""
     record = run.record(address)
     sign = "-" if address.startswith("-") else ""
-    direction = Path(address.split("@", 1)[1].rpartition(":")[0]).stem + "_" if "@" in address else ""
-    return run.path / "strips" / record["site"] / f"{sign}{direction}{record['unit']}.png"
+    own = "@" in address.removeprefix(sign).removeprefix(record["site"])  # a file of directions, not of latents
+    direction = Path(address.split("@", 1)[1].rpartition(":")[0]).stem + "_" if own else ""
+    folder = run.path / "strips" / site_folder(record["site"])
+    return folder / f"{sign}{direction}{record['unit']}.png"
 
 
 def write_strips(
@@ -162,4 +164,4 @@ def write_sheets(run: SearchRun, optimised: Mapping[str, Path], images: int = 2)
         title = f"{name}  {site}  {len(rows)} units, {rows[0]['count']:,} images"
         buffer = io.BytesIO()
         sheet(strips, columns=4, title=title).save(buffer, format="PNG")
-        write_picture(run.path, f"sheets/{site}.png", buffer.getvalue())
+        write_picture(run.path, f"sheets/{site_folder(site)}.png", buffer.getvalue())

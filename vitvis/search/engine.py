@@ -21,7 +21,7 @@ from vitvis.errors import VitvisError
 from vitvis.launch.cores import count_cores
 from vitvis.launch.isolation import isolated
 from vitvis.launch.shards import Shard
-from vitvis.runs import RunFolder, check_folder, recipe_hash
+from vitvis.runs import RunFolder, check_folder, recipe_hash, site_folder
 from vitvis.search import views, writing
 from vitvis.search.layout import Layout, make_layout
 from vitvis.search.module import ExemplarSearch
@@ -126,6 +126,9 @@ def _identity(
             "maps",
         )
     } | {"images": source.length, "precision": settings.trainer.precision}
+    read = {group.site.name: group.site.dictionary.digest for group in layout.groups if group.site.dictionary}
+    if read:  # what a dictionary holds counts, and not its name alone
+        recipe["dictionaries"] = read
     described = {
         "name": backbone.name,
         "weights": backbone.weights,
@@ -157,7 +160,7 @@ def _pass(
     new_state: Callable[[torch.device], SearchState] = lambda device: start(  # noqa: E731
         layout, settings.k, sample=settings.sample, seed=settings.seed, maps=settings.maps, device=device
     )
-    with Tap(backbone, [group.site for group in layout.groups]) as tap:
+    with Tap(backbone, [group.site.source for group in layout.groups]) as tap:
         module = ExemplarSearch(
             backbone,
             tap,
@@ -194,7 +197,7 @@ def _write_results(
     writing.write_maps(folder, joined, module.layout)
     writing.write_skipped(folder, skipped)
     for number, (site, rows) in enumerate(records.items()):
-        folder.write_shard(f"{number:04d}-{site}", rows)
+        folder.write_shard(f"{number:04d}-{site_folder(site)}", rows)
     folder.write_json(
         SUMMARY,
         {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ class Group:
     def stop(self) -> int:
         """Column behind the last unit."""
         return self.first + len(self.units)
+
+    @property
+    def latents(self) -> bool:
+        """Whether they are latents of a dictionary, nearly all of which are off at any token."""
+        return self.site.dictionary is not None
 
     @property
     def patches(self) -> int:
@@ -65,6 +71,12 @@ class Layout:
     def width(self) -> int:
         """Units."""
         return self.groups[-1].stop if self.groups else 0
+
+    def counted(self, group: Group) -> int:
+        """Return how many tokens of an image count at a group's site."""
+        from vitvis.backbones import select_tokens
+
+        return int(select_tokens(torch.zeros(1, group.site.tokens, 1), group.site, self.tokens).shape[1])
 
 
 def make_layout(units: Sequence[Unit], sites: Mapping[str, Site], tokens: Any = "patches") -> Layout:

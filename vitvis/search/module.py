@@ -24,7 +24,7 @@ class ExemplarSearch(PhotoPass):
 
     Args:
         backbone: The model.
-        tap: An open tap at all sites of the layout.
+        tap: An open tap at the sources of all sites of the layout.
         layout: The units.
         source: The images.
         new_state: Makes the state before the first image, on a device.
@@ -81,4 +81,5 @@ class ExemplarSearch(PhotoPass):
         if images.device.type == "cpu":
             return self.tap(images, reader)  # while the activations are in the caches
         # elsewhere a look at each site in turn would let the device wait for the next layer's kernels
-        return {name: reader(self.backbone.site(name), value) for name, value in self.tap(images).items()}
+        sites = {site.name: site for site in self.tap.sites}
+        return {name: reader(sites[name], value) for name, value in self.tap(images).items()}

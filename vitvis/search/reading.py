@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitvis.errors import VitvisError, nearest
-from vitvis.runs import Ledger, read_manifest, read_records
+from vitvis.runs import Ledger, read_manifest, read_records, site_folder
+from vitvis.search.maps import SparseMaps, open_maps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,12 +72,13 @@ class SearchRun:
             raise VitvisError(f"{self.path}: has no record of {address}{nearest(address, self.by_address)}")
         return self.by_address[address]
 
-    def maps(self, site: str) -> np.ndarray | None:
-        """Return the maps of a site, float16 `[units, k, rows, cols]`, left on the disk; None where there are none."""
-        import numpy as np
+    def maps(self, site: str) -> np.ndarray | SparseMaps | None:
+        """Return the maps of a site, float16 `[units, k, rows, cols]`, left on the disk; None where there are none.
 
-        path = self._whole(f"maps/{site}.npy")
-        return None if path is None else np.load(path, mmap_mode="r", allow_pickle=False)
+        Maps of latents, which are 0 nearly everywhere, are kept without the zeros; either is read by `maps[row]`.
+        """
+        path = self._whole(f"maps/{site_folder(site)}.npz") or self._whole(f"maps/{site_folder(site)}.npy")
+        return None if path is None else open_maps(path)
 
     def _whole(self, relative: str) -> Path | None:
         """Return a file, or None where there is none.

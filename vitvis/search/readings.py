@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from vitvis.backbones import Site, select_tokens
 from vitvis.search import topk
+from vitvis.search.codes import Codes
 from vitvis.search.layout import Group, Layout
 from vitvis.search.topk import TopK
 
@@ -47,6 +48,7 @@ class SiteReading:
         tokens: int32 `[n]`, strongest patch of each.
         maps: float16 `[n, P]`, patch map of each; None where maps are not kept.
         regions: None where the batch has none.
+        fired: int64 `[U]`, tokens that count on which each latent was on; None but for latents.
     """
 
     scores: Tensor
@@ -54,6 +56,7 @@ class SiteReading:
     tokens: Tensor | None = None
     maps: Tensor | None = None
     regions: RegionMeans | None = None
+    fired: Tensor | None = None
 
 
 class SiteReader:
@@ -77,8 +80,10 @@ class SiteReader:
         self._shares: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def __call__(self, site: Site, activations: Tensor) -> SiteReading:
-        """Read one site, `[B, T, C]`; nothing of the activation itself is kept."""
+        """Read one site, `[B, T, C]`; nothing of the activation itself is kept. Of latents: what they are made of."""
         group = self._groups[site.name]
+        if group.latents:
+            return self._read_latents(group, activations.detach())
         units = group.read(activations.detach())  # [B, T, U]
         device = self.strongest.keys.device
         scores = select_tokens(units, site, self.layout.tokens).mean(1).float().to(device)
@@ -95,16 +100,64 @@ class SiteReader:
             self._compare(group, units),
         )
 
-    def _compare(self, group: Group, units: Tensor) -> RegionMeans | None:
-        """Compare what lies inside and outside of the regions; patches on a border count in part."""
+    def _read_latents(self, group: Group, activations: Tensor) -> SiteReading:
+        """Read the latents that are on, without ever holding those that are off."""
+        codes = Codes.of(activations, group)
+        device = self.strongest.keys.device
+        tokens = activations.shape[1]
+        counted = torch.zeros(tokens, device=codes.values.device)
+        chosen = select_tokens(torch.arange(tokens)[None, :, None], group.site, self.layout.tokens).flatten()
+        counted[chosen.to(counted.device)] = 1
+        batch, units = len(activations), len(group.units)
+        weights = codes.values * counted[codes.tokens] / len(chosen)
+        scores = codes.add_up(weights, batch)
+        scores = scores.masked_fill(~activations.isfinite().flatten(1).all(1)[:, None], torch.nan).to(device)
+        fired = torch.bincount(codes.units[counted[codes.tokens] > 0], minlength=units).to(device)
+        if not group.patches:
+            return SiteReading(scores, fired=fired)
+        top = TopK(self.strongest.keys[group.first : group.stop], self.strongest.slots, self.strongest.largest)
+        firing = torch.where(scores == 0, torch.nan, scores)  # what is off everywhere is in no ranking
+        unit, row = topk.beats_last(top, firing, self.indices.to(device)).T.nonzero(as_tuple=True)
+        candidates = unit * batch + row
+        maps = codes.maps(candidates, batch, group).to(device)
+        return SiteReading(
+            scores,
+            candidates,
+            maps.argmax(1).to(torch.int32),
+            maps.clamp(-_HALF, _HALF).half() if self.maps else None,
+            self._compare_latents(group, codes),
+            fired,
+        )
+
+    def _compare_latents(self, group: Group, codes: Codes) -> RegionMeans | None:
+        found = self._region_weights(group)
+        if found is None:
+            return None
+        rows, weights = found
+        weights = weights.to(codes.values.device)
+        place = torch.full((int(self.indices.shape[0]),), -1, device=codes.values.device)
+        place[rows.to(place.device)] = torch.arange(len(rows), device=place.device)
+        patches = codes.tokens - group.site.prefix_tokens
+        kept = (patches >= 0) & (place[codes.rows] >= 0)
+        part = Codes(place[codes.rows][kept], patches[kept], codes.units[kept], codes.values[kept], codes.width)
+        both = [part.add_up(weights[part.rows, side, part.tokens] * part.values, len(rows)) for side in (0, 1)]
+        return RegionMeans(rows, torch.stack(both, 1))
+
+    def _region_weights(self, group: Group) -> tuple[Tensor, Tensor] | None:
+        """Return which images of the batch have regions at the group's grid, and their weights; None: none has."""
         grid = group.site.grid
         if self.masks is None or grid is None:
             return None
         if grid not in self._shares:
             self._shares[grid] = _weights(self.masks, grid)
-        rows, weights = self._shares[grid]
-        if not len(rows):
+        return self._shares[grid] if len(self._shares[grid][0]) else None
+
+    def _compare(self, group: Group, units: Tensor) -> RegionMeans | None:
+        """Compare what lies inside and outside of the regions; patches on a border count in part."""
+        found = self._region_weights(group)
+        if found is None:
             return None
+        rows, weights = found
         patches = units[:, group.site.prefix_tokens :]
         if len(rows) < len(patches):
             patches = patches[rows.to(patches.device)]

@@ -12,7 +12,7 @@ from torch import Tensor
 from vitvis.search import statistics, topk
 from vitvis.search.layout import Group, Layout
 from vitvis.search.readings import RegionMeans, SiteReading
-from vitvis.search.sample import Sample, no_sample
+from vitvis.search.sample import Sample, keyed_hash, no_sample
 from vitvis.search.statistics import BINS, Moments
 from vitvis.search.topk import TopK
 
@@ -36,6 +36,7 @@ class SearchState:
         inside: Sum over images of the mean activation inside of regions, fixed point (`statistics.add_exactly`).
         outside: Likewise outside.
         regions: int64 `[U]`, images that have both an inside and an outside at the unit's grid.
+        fired: int64 `[U]`, tokens on which a latent was on; 0 of other units.
     """
 
     strongest: TopK
@@ -50,6 +51,7 @@ class SearchState:
     inside: Tensor
     outside: Tensor
     regions: Tensor
+    fired: Tensor
 
     def pack(self) -> dict[str, Any]:
         """Return plain tensors, numbers and lists, on the CPU."""
@@ -59,7 +61,7 @@ class SearchState:
         own |= {f"moments_{name}": getattr(self.moments, name).cpu() for name in ("total", "squares", "positive")}
         own |= {f"sample_{name}": getattr(self.sample, name).cpu() for name in ("hashes", "indices", "values")}
         return own | {
-            "maps": {name: value.cpu() for name, value in self.maps.items()},
+            "maps": {name: _pack_maps(value.cpu()) for name, value in self.maps.items()},
             "count": self.moments.count,
             "seed": self.sample.seed,
         }
@@ -74,14 +76,30 @@ class SearchState:
         return cls(
             strongest=TopK(get("strongest_keys"), get("strongest_slots"), True),
             weakest=TopK(get("weakest_keys"), get("weakest_slots"), False),
-            maps={name: value.to(device) for name, value in packed["maps"].items()},
+            maps={name: _unpack_maps(value).to(device) for name, value in packed["maps"].items()},
             moments=Moments(packed["count"], *(get(f"moments_{name}") for name in ("total", "squares", "positive"))),
             sample=Sample(packed["sample_hashes"], packed["sample_indices"], get("sample_values"), packed["seed"]),
             **{name: get(name) for name in _TENSORS},
         )
 
 
-_TENSORS = ("tokens", "counts", "low", "high", "inside", "outside", "regions")
+_TENSORS = ("tokens", "counts", "low", "high", "inside", "outside", "regions", "fired")
+
+
+def _pack_maps(maps: Tensor) -> Tensor | dict[str, Tensor]:
+    """Leave the zeros out where nearly all are: maps of latents."""
+    if 6 * int(maps.count_nonzero()) > maps.numel():  # a place takes 8 bytes, and a value 2
+        return maps
+    places = maps.flatten().nonzero()[:, 0]
+    return {"shape": torch.tensor(maps.shape), "places": places, "values": maps.flatten()[places]}
+
+
+def _unpack_maps(packed: Any) -> Tensor:
+    if isinstance(packed, Tensor):
+        return packed
+    maps = torch.zeros(packed["shape"].tolist(), dtype=torch.float16)
+    maps.view(-1)[packed["places"]] = packed["values"]
+    return maps
 
 
 def start(
@@ -116,6 +134,7 @@ def start(
         inside=statistics.zero_sum(width, device),
         outside=statistics.zero_sum(width, device),
         regions=torch.zeros(width, dtype=torch.int64, device=device),
+        fired=torch.zeros(width, dtype=torch.int64, device=device),
     )
 
 
@@ -149,8 +168,9 @@ def observe(state: SearchState, layout: Layout, readings: Mapping[str, SiteReadi
     state.low, state.high = state.low.minimum(values.amin(0)), state.high.maximum(values.amax(0))
     if len(state.sample.hashes):
         state.sample.update(values, indices)
-    state.weakest, _ = topk.update(state.weakest, values, indices)
-    state.strongest, placed = topk.update(state.strongest, values, indices)
+    strong, weak = _rankable(values, layout, indices)
+    state.weakest, _ = topk.update(state.weakest, weak, indices)
+    state.strongest, placed = topk.update(state.strongest, strong, indices)
     bounds = torch.tensor([group.first for group in layout.groups] + [layout.width], device=values.device)
     cuts = torch.searchsorted(placed.units, bounds).tolist()  # the units come sorted
     for group, low, high in zip(layout.groups, cuts, cuts[1:], strict=False):
@@ -161,7 +181,34 @@ def observe(state: SearchState, layout: Layout, readings: Mapping[str, SiteReadi
             _keep_maps(state, group, reading, found, units, slots)
         if reading.regions is not None:
             _add_regions(state, group, reading.regions, broken)
+        if reading.fired is not None:
+            state.fired[group.first : group.stop] += reading.fired
     return broken.cpu()
+
+
+#: Latents that are off are ranked by chance; such numbers stand for 0 in the ranking of the weakest images.
+OFF = 1e-30
+
+
+def _rankable(values: Tensor, layout: Layout, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Return activations `[B, U]` as they enter the rankings of the strongest and of the weakest images.
+
+    An image on which a latent is off is none of its strongest. It is one of its weakest as much as any other such
+    image: which of them are kept is drawn, differently for each latent and the same in every run.
+    """
+    if not any(group.latents for group in layout.groups):
+        return values, values
+    strong, weak = values.T.clone().T, values.T.clone().T
+    turn = keyed_hash(indices, 1).double().div(2.0**63).to(values.device)  # [B], 0..1
+    for group in layout.groups:
+        if group.latents:
+            own = slice(group.first, group.stop)
+            off = values[:, own] == 0
+            strong[:, own] = strong[:, own].masked_fill(off, torch.nan)
+            shifts = keyed_hash(torch.arange(group.first, group.stop), 2).double().div(2.0**63).to(values.device)
+            drawn = (turn[:, None] + shifts).frac().float() * OFF
+            weak[:, own] = torch.where(off, drawn, weak[:, own])
+    return strong, weak
 
 
 def _keep_maps(
@@ -209,4 +256,5 @@ def merge_states(first: SearchState, second: SearchState, layout: Layout) -> Sea
         inside=first.inside + second.inside,
         outside=first.outside + second.outside,
         regions=first.regions + second.regions,
+        fired=first.fired + second.fired,
     )

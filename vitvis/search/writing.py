@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from vitvis.data.photo import Entry
-from vitvis.runs import to_csv, to_parquet
+from vitvis.runs import site_folder, to_csv, to_parquet
 from vitvis.search import statistics, topk
 from vitvis.search.layout import Group, Layout
+from vitvis.search.maps import write_sparse
 from vitvis.search.sample import draw_deciles
-from vitvis.search.state import SearchState
+from vitvis.search.state import OFF, SearchState
 
 if TYPE_CHECKING:
     from vitvis.runs import RunFolder
@@ -40,14 +41,17 @@ def make_records(
     mean, std, positive = state.moments.mean, state.moments.std, state.moments.positive.cpu()
     regions = state.regions.cpu()
     inside, outside = (statistics.sums_of(part) / regions.clamp(min=1) for part in (state.inside, state.outside))
+    weak_values = weak_values.where(weak_values.abs() > OFF, 0.0)
     counts, low, high = state.counts.cpu(), state.low.cpu(), state.high.cpu()
     count = state.moments.count
-    found = min(count, state.strongest.k)
+    strong_found, weak_found = (strong_indices >= 0).sum(1).tolist(), (weak_indices >= 0).sum(1).tolist()
+    shared = {group.site.name: layout.counted(group) for group in layout.groups if group.latents}
     records: dict[str, list] = {}
     for group in layout.groups:
         rows = records.setdefault(group.site.name, [])
         for offset, unit in enumerate(group.units):
             u = group.first + offset
+            strong, weak = strong_found[u], weak_found[u]
             hist_counts, hist_edges = statistics.trim(counts[u], float(low[u]), float(high[u]))
             seen = int(regions[u]) > 0
             rows.append(
@@ -62,14 +66,17 @@ def make_records(
                     "mean": float(mean[u]) if count else None,
                     "std": float(std[u]) if count else None,
                     "positive_share": float(positive[u]) / count if count else None,
+                    "fire_share": int(state.fired[u]) / (count * shared[group.site.name])
+                    if group.latents and count
+                    else None,
                     "count": count,
                     "hist_counts": hist_counts,
                     "hist_edges": hist_edges,
-                    "strongest_index": strong_indices[u, :found].tolist(),
-                    "strongest_activation": strong_values[u, :found].tolist(),
-                    "strongest_token": tokens[u, :found].tolist(),
-                    "weakest_index": weak_indices[u, :found].tolist(),
-                    "weakest_activation": weak_values[u, :found].tolist(),
+                    "strongest_index": strong_indices[u, :strong].tolist(),
+                    "strongest_activation": strong_values[u, :strong].tolist(),
+                    "strongest_token": tokens[u, :strong].tolist(),
+                    "weakest_index": weak_indices[u, :weak].tolist(),
+                    "weakest_activation": weak_values[u, :weak].tolist(),
                     "decile_index": decile_indices[u].tolist(),
                     "decile_activation": decile_values[u].tolist(),
                     "decile": deciles.tolist(),
@@ -91,16 +98,22 @@ def site_maps(state: SearchState, group: Group) -> np.ndarray:
     rows, columns = group.site.grid or (0, 0)
     slots = state.strongest.slots[group.first : group.stop].to(torch.int64)[:, :, None]
     maps = state.maps[group.site.name].gather(1, slots.expand(-1, -1, rows * columns)).cpu()
-    maps[:, min(state.moments.count, state.strongest.k) :] = torch.nan
+    if not group.latents:
+        maps[:, min(state.moments.count, state.strongest.k) :] = torch.nan
     return maps.numpy().reshape(len(group.units), state.strongest.k, rows, columns)
 
 
 def write_maps(folder: RunFolder, state: SearchState, layout: Layout) -> None:
-    """Write `maps/SITE.npy` of each site that has maps, each whole or not at all."""
+    """Write `maps/SITE.npy` of each site that has maps (of latents `.npz`), each whole or not at all."""
     for group in layout.groups:
         if group.site.name not in state.maps:
             continue
-        with folder.stream(f"maps/{group.site.name}.npy") as file:
+        name = f"maps/{site_folder(group.site.name)}"
+        if group.latents:
+            with folder.stream(f"{name}.npz") as file:
+                write_sparse(file, site_maps(state, group))
+            continue
+        with folder.stream(f"{name}.npy") as file:
             np.save(file, site_maps(state, group))
 
 
