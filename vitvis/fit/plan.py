@@ -120,10 +120,16 @@ class Plan:
         sites = {unit.site: self.backbone.site(unit.site) for unit in self.units}
         kept = ("name", "kind", "depth", "width", "grid")
         described = {site["name"]: site for site in (before.get("backbone") or {}).get("sites", [])}
-        described |= {name: {key: getattr(site, key) for key in kept} for name, site in sites.items()}
-        own = {"weights": self.backbone.weights, "sites": sorted(described.values(), key=lambda site: site["depth"])}
+        for name, site in sites.items():
+            own = {key: getattr(site, key) for key in kept}
+            if site.dictionary is not None:  # what it holds decides the pictures, and not its name alone
+                own["dictionary"] = site.dictionary.digest
+                if described.get(name, own).get("dictionary") != own["dictionary"]:
+                    raise VitvisError(f"{name}: the dictionary has changed since this folder's pictures were made")
+            described[name] = own
+        about = {"weights": self.backbone.weights, "sites": sorted(described.values(), key=lambda site: site["depth"])}
         return {
-            "backbone": self.identity()["backbone"] | own,
+            "backbone": self.identity()["backbone"] | about,
             "units": list(dict.fromkeys([*before.get("units", []), *(unit.address for unit in self.units)])),
             "seeds": sorted({*before.get("seeds", []), *self.settings.seeds}),
             "chunk": before.get("chunk", self.chunk_size) if self.settings.shard else self.chunk_size,
