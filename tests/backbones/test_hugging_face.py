@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tests.backbones.test_architectures import gradient
 from tests.backbones.test_order import mean_place
-from vitvis.backbones import Backbone, Tap, load_backbone
+from vitvis.backbones import Backbone, Tap, Unit, load_backbone
 from vitvis.errors import VitvisError
 
 transformers = pytest.importorskip("transformers")
@@ -139,6 +139,27 @@ def test_a_twin_of_timm_has_the_same_sites_values_and_gradients(pair: Callable[[
             scale = float(expected.abs().max())
             torch.testing.assert_close(gradient(backbone, here[0], images), expected, rtol=1e-3, atol=1e-4 * scale)
     assert compared >= 12
+
+
+@pytest.mark.parametrize("pair", [vit, dinov2, siglip, swin, convnext])
+def test_fit_makes_the_same_picture_of_both_twins(pair: Callable[[], Any], tmp_path: Path) -> None:
+    from vitvis.fit.chunks import Chunk
+    from vitvis.fit.module import ActivationMaximization
+    from vitvis.fit.timing import bare_steps
+
+    torch.manual_seed(0)
+    theirs, ours = pair()
+    theirs.save_pretrained(tmp_path)
+    made = []
+    for backbone in (load_backbone(f"hf:{tmp_path}", image_size=64), own(ours)):
+        site = next(site for site in backbone.sites.values() if site.kind == "mlp" and site.depth == 1)
+        module = ActivationMaximization(backbone, {"steps": 4, "copies": 2})
+        chunk = Chunk(site, (Unit(site.name, 3), Unit(site.name, 7)), (0, 1))
+        steps = sum(1 for _ in bare_steps(module, chunk, steps=4))
+        assert steps == 4
+        made.append(module.images())
+    torch.testing.assert_close(made[0], made[1], atol=1e-4, rtol=0)
+    assert (made[0][0] - made[0][1]).abs().max() > 0.01
 
 
 def others() -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_every_name_of_timm_is_in_a_family() -> None:
 
 def test_a_layout_read_wrongly_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a look at a second size, FastViT's maps are read with a column of the image as a unit."""
-    monkeypatch.setattr("vitvis.backbones.builder.probe_elsewhere", lambda model, size: None)
+    monkeypatch.setattr("vitvis.backbones.builder.probe_elsewhere", lambda model, size, channels: None)
     model = build("fastvit_mci0")
     assert model is not None
     small, large = (256, 256), (256, 512)

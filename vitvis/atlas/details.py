@@ -68,7 +68,7 @@ class SearchDetails:
         counts, edges = record.get("hist_counts") or [], record.get("hist_edges") or []
         return {
             "run": run.number,
-            **{name: number(record.get(name)) for name in ("mean", "std", "positive_share", "count")},
+            **{name: number(record.get(name)) for name in ("mean", "std", "positive_share", "fire_share", "count")},
             "inside": number(record.get("inside_mean")),
             "outside": number(record.get("outside_mean")),
             "hist": [even_bars(counts, edges), number(edges[0]), number(edges[-1])] if len(edges) > 1 else None,

@@ -42,6 +42,7 @@ def site_table(site: Site, sheets: Sheets, veil: Callable[[Any], Any]) -> dict[s
         "index": site.indices,
         "addresses": [veil(address) for address in site.addresses],
         "strongest": [_strongest(site, unit) for unit in range(len(site.keys))],
+        "fire": [_fire_share(site, unit) for unit in range(len(site.keys))],
         "searched": bool(site.searches),
         **concept_columns(site),
         **columns,
@@ -63,3 +64,8 @@ def _strongest(site: Site, unit: int) -> float | int | None:
         if unit in records and records[unit].get("strongest_activation"):
             return number(records[unit]["strongest_activation"][0])
     return None
+
+
+def _fire_share(site: Site, unit: int) -> float | int | None:
+    """Return on which share of the tokens a latent is on; None of other units."""
+    return next((number(records[unit].get("fire_share")) for _, records in site.searches if unit in records), None)

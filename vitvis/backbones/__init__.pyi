@@ -1,4 +1,5 @@
 from .backbone import Backbone as Backbone
+from .channels import check_bands as check_bands
 from .discover import Sites as Sites
 from .discover import find_sites as find_sites
 from .language import Language as Language

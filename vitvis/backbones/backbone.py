@@ -25,7 +25,7 @@ class Backbone(nn.Module):
     """A model in eval mode, frozen, fed images in [0, 1].
 
     Args:
-        model: takes normalised images `[B, 3, H, W]`.
+        model: takes normalised images `[B, C, H, W]`.
         name: how the model is called.
         weights: where its weights come from, as the user wrote it.
         weights_id: 12 hexadecimal digits that name the weights themselves.
@@ -59,8 +59,8 @@ class Backbone(nn.Module):
         self.weights = weights
         self.weights_id = weights_id
         self.model = model.eval().requires_grad_(False)
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1), persistent=False)
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.class_names = class_names
         self._num_classes = num_classes
@@ -72,6 +72,11 @@ class Backbone(nn.Module):
     def train(self, mode: bool = True) -> Backbone:
         """Stay in eval mode: a Trainer that calls `train()` must not switch dropout or batch statistics on."""
         return self
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image: 3 of RGB, one of grey pictures, any other number of bands."""
+        return int(self.mean.shape[1])
 
     @property
     def num_classes(self) -> int:
@@ -92,14 +97,14 @@ class Backbone(nn.Module):
         """The model's own evaluation transform, without the normalisation.
 
         Returns:
-            From a picture to float32 `[3, H, W]` in [0, 1]; pickles.
+            From a picture to float32 `[C, H, W]` in [0, 1]; pickles.
         """
-        return EvalTransform(self.image_size, self.eval_settings)
+        return EvalTransform(self.image_size, self.eval_settings, self.channels)
 
     @cached_property
     def sites(self) -> Sites:
         """All named sites, by name, in order of execution; any other submodule's path is looked up on demand."""
-        return find_sites(self.model, self.name, self.image_size, self.num_classes)
+        return find_sites(self.model, self.name, self.image_size, self.num_classes, self.channels)
 
     def site(self, name: str) -> Site:
         """Look a site up.

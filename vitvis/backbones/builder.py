@@ -112,11 +112,11 @@ class Sites(dict[str, Site]):
 class SiteBuilder:
     """Collects the sites of one model; says nothing about what kinds of layers there are."""
 
-    def __init__(self, model: nn.Module, name: str, image_size: tuple[int, int]) -> None:
+    def __init__(self, model: nn.Module, name: str, image_size: tuple[int, int], channels: int = 3) -> None:
         self.model = model
         self.name = name
-        self.probe: Probe = run_probe(model, image_size)
-        self.elsewhere: Probe | None = probe_elsewhere(model, image_size)
+        self.probe: Probe = run_probe(model, image_size, channels)
+        self.elsewhere: Probe | None = probe_elsewhere(model, image_size, channels)
         self.modules = dict(model.named_modules())
         self.prefix = self._prefix_tokens()
         self.found: list[tuple[int, Site]] = []

@@ -305,14 +305,17 @@ class _Finder(SiteBuilder):
 
 
 @torch.no_grad()
-def find_sites(model: nn.Module, name: str, image_size: tuple[int, int], num_classes: int | None = None) -> Sites:
+def find_sites(
+    model: nn.Module, name: str, image_size: tuple[int, int], num_classes: int | None = None, channels: int = 3
+) -> Sites:
     """Find every named site of a model, in order of execution.
 
     Args:
-        model: takes normalised images `[B, 3, H, W]`; in eval mode.
+        model: takes normalised images `[B, C, H, W]`; in eval mode.
         name: how errors call it.
         image_size: H and W.
         num_classes: outputs of the classifier; None: what the model says.
+        channels: C.
     """
     with neutral():
-        return _Finder(model, name, image_size).find(num_classes)
+        return _Finder(model, name, image_size, channels).find(num_classes)

@@ -24,6 +24,9 @@ from .weights import classes_in, fit_to_model, identify, load_into
 
 __all__ = ["load_backbone"]
 
+#: What says in a model's name how many channels it takes.
+CHANNELS = "+in_chans="
+_MOST_CHANNELS = 256
 _HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
 
 
@@ -108,7 +111,7 @@ def load_backbone(
         seed: of random weights. The caller's random streams are left alone.
         mean: of the normalisation, for a module of your own; None: 0.
         std: of the normalisation, for a module of your own; None: 1.
-        timm_kwargs: go to `timm.create_model`.
+        timm_kwargs: go to `timm.create_model`; `in_chans`, also as `NAME+in_chans=6`, is the number of channels.
 
     Returns:
         The backbone; call it like any `nn.Module`.
@@ -117,9 +120,12 @@ def load_backbone(
         VitvisError: unknown model, no network, wrong or unfitting file, impossible size; one line that says what to do.
     """
     size = read_image_size(image_size)
+    if isinstance(name, str) and CHANNELS in name:
+        name, channels = _split_channels(name)
+        timm_kwargs["in_chans"] = channels
     with neutral(), own_randomness(seed):
         if isinstance(name, nn.Module) or name.startswith(OWN):
-            return _load_own(name, str(weights), size, mean, std)
+            return _load_own(name, str(weights), size, mean, std, timm_kwargs.get("in_chans"))
         if mean is not None or std is not None:
             raise VitvisError(f"mean and std are for modules of your own; {name} has its own")
         return _load(name, str(weights), size, timm_kwargs)
@@ -131,14 +137,19 @@ def _load_own(
     size: tuple[int, int] | None,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
+    channels: int | None = None,
 ) -> Backbone:
     """Load a module of the user's own, as it is or with the weights of a file."""
     model, facts = call_function(given) if isinstance(given, str) else (given, {})
     name = given if isinstance(given, str) else type(given).__name__
+    weights = "hub" if weights == "own" else weights  # as a run that was made of it says
     if weights not in ("hub", "none"):
         file = Path(weights).expanduser()
         load_into(model, fit_to_model(model, read_tensors(file)), name, file)
     _keep_inputs(model)
+    if channels is not None:
+        facts["in_chans"] = channels
+        name += f"{CHANNELS}{channels}"
     facts["image_size"] = size or read_image_size(facts.get("image_size"))
     facts.update({key: value for key, value in (("mean", mean), ("std", std)) if value is not None})
     backbone = wrap_module(model, name, "own" if weights == "hub" else weights, **facts)
@@ -151,6 +162,18 @@ def _keep_inputs(model: nn.Module) -> None:
     for module in model.modules():
         if getattr(module, "inplace", None) is True:
             module.inplace = False  # type: ignore[assignment]
+
+
+def _split_channels(name: str) -> tuple[str, int]:
+    """Take `NAME+in_chans=6` apart."""
+    base, _, number = name.partition(CHANNELS)
+    if not number.isdigit() or not 1 <= int(number) <= _MOST_CHANNELS:
+        raise VitvisError(f"model {name}: write {base}{CHANNELS}N with N from 1 to {_MOST_CHANNELS}")
+    if base.startswith(("hf:", "open_clip:")) or base in _bundled_names():
+        raise VitvisError(
+            f"model {name}: {base} takes RGB images; in_chans is for timm's models and modules of your own"
+        )
+    return base, int(number)
 
 
 def _load(name: str, weights: str, size: tuple[int, int] | None, timm_kwargs: dict[str, Any]) -> Backbone:
@@ -193,7 +216,7 @@ def _load(name: str, weights: str, size: tuple[int, int] | None, timm_kwargs: di
     _keep_inputs(model)
     model.float()
     _check_finite(model, name, weights)
-    return _wrap(model, name, weights, size)
+    return _wrap(model, name, weights, size, kwargs)
 
 
 def _load_bundled(name: str, size: tuple[int, int] | None, weights: str, kwargs: dict[str, Any]) -> nn.Module:
@@ -267,10 +290,14 @@ def _check_finite(model: nn.Module, name: str, weights: str) -> None:
         )
 
 
-def _wrap(model: nn.Module, name: str, weights: str, size: tuple[int, int] | None) -> Backbone:
+def _wrap(model: nn.Module, name: str, weights: str, size: tuple[int, int] | None, kwargs: dict[str, Any]) -> Backbone:
     from timm.data import resolve_model_data_config
 
     data = resolve_model_data_config(model)
+    channels = int(kwargs.get("in_chans", 3))
+    if channels != 3:  # which colour a band is nobody knows: all get the mean of the three
+        name += f"{CHANNELS}{channels}"
+        data |= {key: (sum(data[key]) / len(data[key]),) * channels for key in ("mean", "std")}
     image_size = size or (int(data["input_size"][1]), int(data["input_size"][2]))
     backbone = Backbone(
         model,
@@ -295,7 +322,7 @@ def _check_size(backbone: Backbone) -> None:
     rows, columns = backbone.image_size
     try:
         with torch.no_grad():
-            probe = run_probe(backbone.model, backbone.image_size)
+            probe = run_probe(backbone.model, backbone.image_size, backbone.channels)
     except Exception as error:  # noqa: BLE001  # assertions, shape errors, ...: all mean that the size does not fit
         own = (getattr(backbone.model, "pretrained_cfg", None) or {}).get("input_size")
         hint = f"; its own size is {own[1]} x {own[2]}" if own else ""

@@ -20,7 +20,7 @@ from .weights import identify
 __all__ = ["PREFIX", "call_function", "wrap_module"]
 
 PREFIX = "python:"
-_FACTS = ("mean", "std", "image_size", "class_names")
+_FACTS = ("mean", "std", "image_size", "class_names", "in_chans")
 
 
 def call_function(name: str) -> tuple[nn.Module, dict[str, Any]]:
@@ -67,8 +67,9 @@ def wrap_module(
     std: Sequence[float] | None = None,
     image_size: tuple[int, int] | None = None,
     class_names: Sequence[str] | None = None,
+    in_chans: int | None = None,
 ) -> Backbone:
-    """Make a backbone of a module that takes images `[B, 3, H, W]`; it is frozen and put into eval mode in place.
+    """Make a backbone of a module that takes images `[B, C, H, W]`; it is frozen and put into eval mode in place.
 
     Args:
         model: returns one tensor `[B, classes]`, which becomes the site `head`, or anything else, and has none then.
@@ -78,20 +79,22 @@ def wrap_module(
         std: of its normalisation; None: 1.
         image_size: rows and columns; None: 224.
         class_names: of its outputs.
+        in_chans: C; None: as many as `mean` or `std` has numbers, else 3.
 
     Raises:
         VitvisError: it does not take such images.
     """
     size = image_size or (224, 224)
+    channels = int(in_chans or len(mean if mean is not None else std if std is not None else (0,) * 3))
     model.eval().requires_grad_(False).float()
     try:
         with torch.no_grad():
-            output = run_probe(model, size).output
+            output = run_probe(model, size, channels).output
     except Exception as error:  # noqa: BLE001  # any module's own way of refusing images
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise VitvisError(
-            f"model {name} does not take images [2, 3, {size[0]}, {size[1]}] ({reason}); say image_size, or wrap it "
-            "in a module that takes RGB images alone (no text, video or volumes)"
+            f"model {name} does not take images [2, {channels}, {size[0]}, {size[1]}] ({reason}); say image_size and "
+            "in_chans, or wrap it in a module that takes images alone (no text, video or volumes)"
         ) from error
     classes = output[1] if output is not None and len(output) == 2 else 0
     return Backbone(
@@ -99,8 +102,8 @@ def wrap_module(
         name=name,
         weights=weights,
         weights_id=identify(model),
-        mean=_three(mean, 0.0, "mean"),
-        std=_three(std, 1.0, "std"),
+        mean=_numbers(mean, 0.0, "mean", channels),
+        std=_numbers(std, 1.0, "std", channels),
         image_size=size,
         class_names=list(class_names) if class_names is not None and len(class_names) == classes else None,
         eval_settings={"crop_pct": 1.0},
@@ -108,10 +111,11 @@ def wrap_module(
     )
 
 
-def _three(numbers: Sequence[float] | None, default: float, what: str) -> tuple[float, ...]:
+def _numbers(numbers: Sequence[float] | None, default: float, what: str, channels: int) -> tuple[float, ...]:
     if numbers is None:
-        return (default,) * 3
+        return (default,) * channels
     found = tuple(float(number) for number in numbers)
-    if len(found) != 3 or (what == "std" and min(found) <= 0):
-        raise VitvisError(f"{what}={list(numbers)}: three numbers, one a channel, are wanted")
+    if len(found) != channels or (what == "std" and min(found) <= 0):
+        wanted = "three numbers" if channels == 3 else f"{channels} number{'' if channels == 1 else 's'}"
+        raise VitvisError(f"{what}={list(numbers)}: {wanted}, one a channel, are wanted")
     return found

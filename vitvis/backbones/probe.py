@@ -136,30 +136,31 @@ def _record(model: nn.Module, images: Tensor) -> Probe:
     return Probe(int(images.shape[0]), size, calls, None if output is None else tuple(output.shape))
 
 
-def probe_elsewhere(model: nn.Module, image_size: tuple[int, int]) -> Probe | None:
+def probe_elsewhere(model: nn.Module, image_size: tuple[int, int], channels: int = 3) -> Probe | None:
     """Record a forward pass at an image size that scales rows and columns differently; None where there is none.
 
     What changes with it belongs to the image and what does not to the model, which no shape tells alone.
     """
     try:
         size = (2 * image_size[0], 3 * image_size[1])
-        return _record(_meta_copy(model), torch.zeros(BATCH, 3, *size, device="meta"))
+        return _record(_meta_copy(model), torch.zeros(BATCH, channels, *size, device="meta"))
     except Exception:  # noqa: BLE001  # a model built for one size
         return None
 
 
-def run_probe(model: nn.Module, image_size: tuple[int, int]) -> Probe:
+def run_probe(model: nn.Module, image_size: tuple[int, int], channels: int = 3) -> Probe:
     """Record one forward pass of two black images.
 
     Args:
-        model: takes images `[B, 3, H, W]`; left in the mode it is in.
+        model: takes images `[B, C, H, W]`; left in the mode it is in.
         image_size: H and W.
+        channels: C.
 
     Returns:
         What every submodule received and returned.
     """
     try:
-        return _record(_meta_copy(model), torch.zeros(BATCH, 3, *image_size, device="meta"))
+        return _record(_meta_copy(model), torch.zeros(BATCH, channels, *image_size, device="meta"))
     except Exception:  # noqa: BLE001  # any model that is not meta-proof; a real fault shows again below
         parameter = next(model.parameters(), torch.zeros(()))
-        return _record(model, torch.zeros(BATCH, 3, *image_size, device=parameter.device, dtype=parameter.dtype))
+        return _record(model, torch.zeros(BATCH, channels, *image_size, device=parameter.device, dtype=parameter.dtype))

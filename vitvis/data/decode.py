@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitvis.data.bands import MAGIC, read_npy, read_tiff
 from vitvis.data.photo import UnusableImage
 
 if TYPE_CHECKING:
@@ -20,17 +21,36 @@ if TYPE_CHECKING:
 __all__ = ["SUFFIXES", "as_image", "decode", "is_picture", "open_picture", "to_rgb"]
 
 #: Names of files that are taken for photos end so.
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2", ".avif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2", ".avif", ".npy"}
+)
 
 
-def decode(source: Path | bytes) -> Image:
-    """Decode a photo to RGB.
+def decode(source: Path | bytes) -> Any:
+    """Decode a photo to RGB; a `.npy` file, or a TIFF of other bands than those of a picture, to `Bands`.
 
     Raises:
         UnusableImage: missing, truncated, no picture, of a depth whose range isn't known, or of more pixels than
             `PIL.Image.MAX_IMAGE_PIXELS` (89 million unless changed).
     """
+    start = _start(source)
+    if start.startswith(MAGIC):
+        return read_npy(source)
+    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        bands = read_tiff(source)
+        if bands is not None:
+            return bands
     return to_rgb(open_picture(source))
+
+
+def _start(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[:8]
+    try:
+        with source.open("rb") as file:
+            return file.read(8)
+    except OSError:  # told when it is opened as a picture
+        return b""
 
 
 def open_picture(source: Path | bytes) -> Image:

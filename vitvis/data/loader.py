@@ -43,11 +43,11 @@ class View(Protocol):
 class ModelView:
     """A photo as a model sees it.
 
-    Gives `images`, uint8 `[1, 3, H, W]`, and with `masks` the object likewise, `masks` float32 `[1, H, W]`: the share
+    Gives `images`, uint8 `[1, C, H, W]`, and with `masks` the object likewise, `masks` float32 `[1, H, W]`: the share
     of each pixel that lies on it; NaN without one.
 
     Attributes:
-        transform: The model's own evaluation transform, from a picture to float32 `[3, H, W]` in [0, 1].
+        transform: The model's own evaluation transform, from a picture to float32 `[C, H, W]` in [0, 1].
         masks: Whether objects are wanted.
     """
 
@@ -66,7 +66,8 @@ class ModelView:
         if self.masks:
             none = torch.full((1, *image.shape[-2:]), torch.nan)
             mask = None if photo.mask is None else Image.fromarray(photo.mask).convert("RGB")
-            tensors["masks"] = none if mask is None else self.transform(mask)[:1]
+            whole = getattr(self.transform, "mask", self.transform)
+            tensors["masks"] = none if mask is None else whole(mask)[:1]
         return tensors
 
 

@@ -44,7 +44,7 @@ class Photo:
 
     Attributes:
         entry: What it is.
-        image: RGB, at full resolution, as the file stores it.
+        image: RGB, at full resolution, as the file stores it; `Bands` of what is no picture of three channels.
         mask: bool `[height, width]` of the image, True on the object; None where there is none.
         fault: Why there is no mask, where the data as such has objects.
         counts: What was met while reading its annotation, such as `degenerate boxes`.

@@ -60,7 +60,7 @@ class DictionarySettings:
     """Times that each activation is trained on before the next are made: a step costs less than an activation."""
     batch: int = setting(1024, unit="tokens", minimum=1, maximum=limits.COUNT)
     """Tokens a step."""
-    round: int = setting(131_072, unit="tokens", minimum=1, maximum=limits.COUNT)
+    round: int = setting(131_072, unit="tokens", minimum=1, maximum=limits.IMAGES)
     """Tokens that are held in memory and shuffled together."""
     holdout: int = setting(1024, unit="images", minimum=1, maximum=limits.IMAGES)
     """Images that are never trained on, by which the dictionary is measured in the end."""

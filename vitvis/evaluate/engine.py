@@ -128,6 +128,8 @@ def load_contenders(settings: EvaluateSettings, source: Source) -> list[Contende
     contenders: list[Contender] = []
     for name, origin in settings.contenders:
         backbone = load_backbone(name, weights=origin, image_size=settings.image_size)
+        if backbone.channels != 3:
+            raise VitvisError(f"models: {name} takes {backbone.channels} channels; evaluate masks and fills RGB photos")
         if settings.crop_pct is not None:
             backbone.eval_settings["crop_pct"] = settings.crop_pct
         taken = {contender.name for contender in contenders}

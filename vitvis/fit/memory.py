@@ -46,7 +46,9 @@ def saved_bytes(backbone: Backbone, site: Site) -> int:
             seen[key(tensor)] = tensor.untyped_storage().nbytes()
             known.append(StorageWeakRef(tensor.untyped_storage()))
 
-    images = torch.full((1, 3, *backbone.image_size), 0.5, device=backbone.mean.device, requires_grad=True)
+    images = torch.full(
+        (1, backbone.channels, *backbone.image_size), 0.5, device=backbone.mean.device, requires_grad=True
+    )
     with saved_tensors_hooks(count, _never), Tap(backbone, [site.source]) as tap:
         tap(images)
     return sum(seen.values())
@@ -95,7 +97,7 @@ def check_memory(backbone: Backbone, saved: int, chunk: int, settings: FitSettin
         VitvisError: the machine, or its GPU, has less.
     """
     rows, columns = backbone.image_size
-    copies = chunk * settings.copies * 3 * rows * columns * 4 * COPIES_HELD
+    copies = chunk * settings.copies * backbone.channels * rows * columns * 4 * COPIES_HELD
     weights = sum(tensor.nbytes for tensor in [*backbone.parameters(), *backbone.buffers()])
     needed = weights + chunk * settings.copies * saved + copies
     limit, where = machine_memory(), "this machine has"

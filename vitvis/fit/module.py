@@ -99,7 +99,7 @@ class ActivationMaximization(LightningModule):
         self._adam: torch.optim.Optimizer | None = None
         self._shortcuts: dict[str, Shortcut | None] = {}
         self._fused = fused_attentions(backbone)
-        self._patches = patch_convolutions(backbone)
+        self._patches = patch_convolutions(backbone, backbone.channels)
         self._weights = CastWeights(backbone)
         self._failed = torch.zeros(1, dtype=torch.bool)
         self._before: list[float | None] = []
@@ -111,7 +111,7 @@ class ActivationMaximization(LightningModule):
     def configure_images(self) -> Parameterization:
         """Return how pixels come from the parameter; called once."""
         rows, columns = (round(side * self.settings.image.canvas) for side in self.backbone.image_size)
-        return make_image((rows, columns), self.settings.image)
+        return make_image((rows, columns), self.settings.image, self.backbone.channels)
 
     def configure_regularizers(self) -> dict[str, tuple[Regularizer, float]]:
         """Return the terms of the loss with their weights, by name; called once."""
@@ -120,8 +120,8 @@ class ActivationMaximization(LightningModule):
     def configure_augmentations(self, chunk: Chunk) -> Augmentations:
         """Return what the copies of a chunk's images go through."""
         size = self.backbone.image_size
-        augment = self.bearing_of(chunk).settings.augment
-        return make_augmentations(augment, self.settings.copies, self._depth_of(chunk), size)
+        augment, channels = self.bearing_of(chunk).settings.augment, self.backbone.channels
+        return make_augmentations(augment, self.settings.copies, self._depth_of(chunk), size, channels)
 
     def configure_objective(self, chunk: Chunk) -> Objective:
         """Return what a chunk maximises."""
@@ -139,7 +139,7 @@ class ActivationMaximization(LightningModule):
 
     @torch.no_grad()
     def images(self) -> Tensor:
-        """Return the images as they are now, `[U, 3, H, W]` in [0, 1], float32."""
+        """Return the images as they are now, `[U, C, H, W]` in [0, 1], float32."""
         with without_autocast(self.device.type):
             progress = self.step / self.settings.steps
             images = self.parameterization.render(self.image.detach(), progress)

@@ -12,13 +12,13 @@ from torch.nn import functional
 __all__ = ["as_products", "embed_patches", "patch_convolutions"]
 
 
-def patch_convolutions(model: nn.Module) -> list[nn.Conv2d]:
+def patch_convolutions(model: nn.Module, channels: int = 3) -> list[nn.Conv2d]:
     """Return the convolutions of an image whose windows neither overlap nor leave gaps (patch embeddings)."""
     return [
         module
         for module in model.modules()
         if type(module) is nn.Conv2d
-        and module.in_channels == 3
+        and module.in_channels == channels
         and module.kernel_size == module.stride != (1, 1)
         and module.padding in ((0, 0), "valid")
         and module.dilation == (1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,23 @@ import torch
 from PIL import Image
 
 from vitvis.backbones import Unit
+from vitvis.draw.bands import show_bands
 from vitvis.runs import digest, site_folder
 
-__all__ = ["image_path", "to_bytes", "to_pictures"]
+__all__ = ["image_path", "to_bytes", "to_pictures", "to_shown"]
 
 
 def to_bytes(images: torch.Tensor) -> np.ndarray:
-    """Turn images `[U, 3 or 4, H, W]` in [0, 1] into 8-bit RGB(A) `[U, H, W, 3 or 4]`; NaN becomes black."""
+    """Turn images `[U, C, H, W]` in [0, 1] into 8 bits, `[U, H, W, C]`; NaN becomes black."""
     rounded = (images.detach().float().nan_to_num(0).clamp(0, 1) * 255).round().byte()
     return rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def to_shown(pixels: np.ndarray, channels: int, bands: Sequence[int] | None) -> np.ndarray:
+    """Return what is drawn of 8-bit images `[U, H, W, C]` of a model of so many channels; RGB(A) as it is."""
+    if channels == 3:
+        return pixels
+    return np.stack([show_bands(image, bands) for image in pixels])
 
 
 def to_pictures(images: torch.Tensor) -> list[Image.Image]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from vitvis import __version__
-from vitvis.backbones import Backbone, Unit, load_backbone, resolve_units, select_tokens
+from vitvis.backbones import Backbone, Unit, check_bands, load_backbone, resolve_units, select_tokens
 from vitvis.config.core import to_container
 from vitvis.config.values import flatten
 from vitvis.errors import VitvisError
@@ -167,6 +167,11 @@ def make_plan(settings: FitSettings) -> Plan:
     check_parts(settings)
     recipe = recipe_of(settings)
     backbone, told = _load(settings)
+    check_bands(settings.bands, backbone.channels)
+    if settings.alpha is not None and backbone.channels != 3:
+        raise VitvisError(
+            f"alpha={settings.alpha}: is for RGB pictures, and {backbone.name} takes {backbone.channels} channels"
+        )
     units = resolve_units(settings.units, backbone, seed=settings.seeds[0])
     # By the word that was asked for: `auto` is the same folder on a GPU and on a CPU, and keeps the folder's precision.
     identity = _identity(backbone, recipe, settings.trainer.precision)
@@ -186,6 +191,8 @@ def make_plan(settings: FitSettings) -> Plan:
     size = settings.chunk or before.get("chunk") or choose_chunk(backbone, sites, settings, device)
     chunks = tuple(plan_chunks(units, settings.seeds, backbone.sites, int(size)))
     module.configure_augmentations(chunks[0])  # says so if there is no such augmentation
+    for chunk in {chunk.site.name: chunk for chunk in chunks}.values():
+        module.configure_objective(chunk)  # or if a site does not go with what is measured
     if module.album is not None:
         for unit in units:  # says so if the search did not watch it
             module.album.photos(unit)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,7 +17,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from vitvis.backbones import Unit
 from vitvis.fit.checkpoints import Checkpoints
 from vitvis.fit.chunks import Chunk
-from vitvis.fit.pictures import image_path, to_bytes
+from vitvis.fit.pictures import image_path, to_bytes, to_shown
 from vitvis.fit.writing import Background
 from vitvis.runs import RunFolder, save_png, to_csv
 from vitvis.runs.summary import RunningSummary
@@ -90,7 +92,10 @@ class Results(Callback):
             self._finish(trainer, cast("ActivationMaximization", pl_module), batch.chunk)
 
     def _finish(self, trainer: Trainer, module: ActivationMaximization, chunk: Chunk) -> None:
-        measures, pixels = module.results(), to_bytes(module.pictures())
+        measures, images = module.results(), module.pictures()
+        channels = module.backbone.channels
+        pixels = to_shown(to_bytes(images), channels, self.plan.settings.bands)
+        raw = images.half().cpu().numpy() if channels not in (1, 3) else None  # a picture does not hold all bands
         shared = {
             "width": int(pixels.shape[2]),
             "height": int(pixels.shape[1]),
@@ -115,10 +120,15 @@ class Results(Callback):
         curves = self._rows
         if curves:
             curves[-1] |= summary
-        self._background.submit(lambda: self._write(chunk, records, pixels, curves))
+        self._background.submit(lambda: self._write(chunk, records, pixels, raw, curves))
 
     def _write(
-        self, chunk: Chunk, records: list[dict[str, Any]], pixels: np.ndarray, curves: list[dict[str, Any]]
+        self,
+        chunk: Chunk,
+        records: list[dict[str, Any]],
+        pixels: np.ndarray,
+        raw: np.ndarray | None,
+        curves: list[dict[str, Any]],
     ) -> None:
         """Write the chunk: curves, then images, then records, which say that it is done."""
         if curves:
@@ -127,6 +137,8 @@ class Results(Callback):
             record["image"]: save_png(Image.fromarray(array), self.plan.text(record["address"], record["seed"]))
             for record, array in zip(records, pixels, strict=True)
         }
+        for record, bands in zip(records, [] if raw is None else raw, strict=False):
+            self.folder.write_bytes(str(Path(record["image"]).with_suffix(".npy")), _npy(bands))
         self.folder.write_shard(chunk.name, records, files)
         self.checkpoints.remove(chunk)
 
@@ -152,6 +164,12 @@ def _target(chunk: Chunk, unit: Unit, seed: int) -> dict[str, Any]:
         "direction": unit.direction,
         "seed": seed,
     }
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def _device_name(device: torch.device) -> str:

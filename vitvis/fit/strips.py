@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from vitvis.fit.pictures import image_path, to_bytes
+from vitvis.fit.pictures import image_path, to_bytes, to_shown
 from vitvis.launch.loggers import log_images
 from vitvis.runs import RunFolder, save_png
 
@@ -59,7 +59,8 @@ class ImagesOverTime(Callback):
         show, keep = bool(trainer.loggers) and step in self._shown, step in self._kept
         if not (show or keep):
             return
-        frame = to_bytes(cast("ActivationMaximization", pl_module).images())
+        module = cast("ActivationMaximization", pl_module)
+        frame = to_shown(to_bytes(module.images()), module.backbone.channels, module.settings.bands)
         if show:
             shown = list(zip(batch.chunk.targets, frame, strict=True))[: self.units]
             pictures = {f"images/{address}/s{seed}": Image.fromarray(pixels) for (address, seed), pixels in shown}

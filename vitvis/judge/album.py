@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vitvis.data.bands import Bands
 from vitvis.data.decode import decode
 from vitvis.data.kinds import open_source
 from vitvis.data.photo import UnusableImage
@@ -42,6 +43,11 @@ class Album:
     source: Source | None
 
     @property
+    def _bands(self) -> list[int] | None:
+        """Bands that the search has shown as red, green and blue."""
+        return None if self.search is None else self.search.manifest.get("bands")
+
+    @property
     def kind(self) -> str:
         """`data` or `thumbs`: what a judge sees of a photo."""
         return "thumbs" if self.source is None else "data"
@@ -53,7 +59,8 @@ class Album:
             UnusableImage: it can't be read, or isn't there any more.
         """
         if self.source is not None:
-            return self.source.load(index)
+            found = self.source.load(index)
+            return found.picture(self._bands) if isinstance(found, Bands) else found
         assert self.search is not None
         return decode(self.search.thumb(index))
 

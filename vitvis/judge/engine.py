@@ -331,7 +331,7 @@ def _spectrum(plan: _Plan, spectra: np.ndarray) -> list[float | None]:
     seen = []
     for index in plan.chance[:_SPECTRA]:
         try:
-            if backbone is not None and album.source is not None:
+            if backbone is not None and backbone.channels == 3 and album.source is not None:
                 seen.append(backbone.transform()(album.load(index)))
             else:
                 seen.append(as_tensor(album.thumb(index)))

@@ -103,7 +103,7 @@ class PictureJob:
     def see(self, images: Tensor, places: list[int]) -> Arrays:
         """Return features and logits by eye, and the measures that need no eye, a row a picture."""
         found: dict[str, Tensor] = {"clipped": clipped(images), "spectrum": radial_spectrum(images)}
-        if self.grid is not None:
+        if self.grid is not None and (self.backbone is None or self.backbone.channels in (1, 3)):  # no tiles
             found["seam"] = seam(images, self.grid)
         for eye in self.eyes:
             look = eye.look(images)
@@ -113,12 +113,22 @@ class PictureJob:
         if self.backbone is not None and self.site is not None and self.units is not None and self.sturdy:
             chosen = list(self.sturdy)
             units = [self.units[place] for place in chosen]
-            kept = sturdiness(self.backbone, images[chosen], self.site, units, self.tokens)
+            seen = torch.stack([_as_made(images[place], self.files[place], self.backbone.channels) for place in chosen])
+            kept = sturdiness(self.backbone, seen, self.site, units, self.tokens)
             for name, value in kept.items():
                 found[f"kept/{name}"] = torch.full((len(images),), torch.nan).index_copy(
                     0, torch.tensor(chosen), value.cpu()
                 )
         return {name: value.float().cpu().numpy() for name, value in found.items()}
+
+
+def _as_made(picture: Tensor, file: Path, channels: int) -> Tensor:
+    """Return a picture as the model takes it, `[C, H, W]`: of many bands, those that lie beside the picture."""
+    if channels == 3:
+        return picture
+    if channels == 1:
+        return picture[:1]
+    return torch.from_numpy(np.load(file.with_suffix(".npy"), allow_pickle=False)).float().to(picture.device)
 
 
 def read_job(job: Job) -> Arrays:

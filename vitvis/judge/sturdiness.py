@@ -135,6 +135,8 @@ def _blur(images: Tensor, sigma: float) -> Tensor:
 def _jpeg(image: Tensor) -> Tensor:
     from PIL import Image
 
+    if len(image) != 3:  # a file a band
+        return torch.cat([_jpeg(band.expand(3, -1, -1))[:1] for band in image.split(1)])
     pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="JPEG", quality=JPEG)

@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from vitvis.backbones import Backbone, Tap, load_backbone, parse_units
+from vitvis.backbones import Backbone, Tap, check_bands, load_backbone, parse_units
 from vitvis.config import to_container
 from vitvis.data.kinds import open_source
 from vitvis.data.loader import ModelView
@@ -61,6 +61,7 @@ def search(settings: SearchSettings) -> Path | None:
         limit=settings.limit,
     )
     backbone = load_backbone(settings.model, settings.weights, settings.image_size)
+    check_bands(settings.bands, backbone.channels)
     units = parse_units(settings.units, backbone.sites, settings.seed)
     layout = make_layout(units, {unit.site: backbone.site(unit.site) for unit in units}, settings.tokens)
     _check_tokens(layout)
@@ -72,7 +73,7 @@ def search(settings: SearchSettings) -> Path | None:
         "kind": "search",
         "settings": to_container(plain),
         "identity": identity,
-        "details": {"units": len(units)},
+        "details": {"units": len(units), "bands": settings.bands},
     }
     if settings.shard:
         with RunFolder.open(out, shard=Shard.of(settings.shard).name, **place) as folder:
@@ -226,10 +227,14 @@ def _draw(
     if source.random_access and not listed:
         writing.write_items(folder, [source.entry(index) for index in writing.kept_indices(run.records)])
     if source.random_access and settings.thumbs != "none":
-        views.write_thumbs(folder.path, source, view, wanted, workers=_workers(settings, on_gpu=False))
+        views.write_thumbs(
+            folder.path, source, view, wanted, workers=_workers(settings, on_gpu=False), bands=settings.bands
+        )
     elif not source.random_access and (not listed or folder.damaged("thumbs/")):
         thumbs = settings.thumbs != "none"
-        writing.write_items(folder, views.write_thumbs_of_stream(folder.path, source, view, wanted, thumbs=thumbs))
+        writing.write_items(
+            folder, views.write_thumbs_of_stream(folder.path, source, view, wanted, thumbs=thumbs, bands=settings.bands)
+        )
     if settings.thumbs == "none" or settings.strips == "none":
         return
     drawn = folder.path / "strips" / ".fit"  # which fit run the strips show

@@ -72,6 +72,9 @@ class SearchSettings:
     """Images that get a thumbnail: all that a record names, or only the strongest."""
     strips: str = setting("all")
     """Units that get a strip of pictures: all, none, or so many of each site."""
+    bands: list[int] | None = setting(None, length=(3, 3))
+    """Of a model that takes no RGB: three bands that are shown as red, green and blue; grey tiles, one a band, when
+    null."""
     strip_images: int = setting(4, unit="images", minimum=1, maximum=10000)
     """Exemplars in a strip, each with its map."""
     fit: str | None = setting(None, path="folder")

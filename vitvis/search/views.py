@@ -29,16 +29,28 @@ __all__ = [
 ]
 
 
-def _jpeg(image: Tensor) -> bytes:
-    """Return uint8 `[3, H, W]` as a JPEG."""
+def _jpeg(image: Tensor, bands: Sequence[int] | None) -> bytes:
+    """Return uint8 `[C, H, W]` as a JPEG of what is shown of it."""
     from PIL import Image
 
+    from vitvis.draw.bands import show_bands
+
     buffer = io.BytesIO()
-    Image.fromarray(image.permute(1, 2, 0).numpy()).save(buffer, format="JPEG", quality=92, subsampling=0)
+    Image.fromarray(show_bands(image.permute(1, 2, 0).numpy(), bands)).save(
+        buffer, format="JPEG", quality=92, subsampling=0
+    )
     return buffer.getvalue()
 
 
-def write_thumbs(folder: Path, source: Source, view: ModelView, indices: Sequence[int], *, workers: int = 0) -> None:
+def write_thumbs(
+    folder: Path,
+    source: Source,
+    view: ModelView,
+    indices: Sequence[int],
+    *,
+    workers: int = 0,
+    bands: Sequence[int] | None = None,
+) -> None:
     """Write `thumbs/INDEX.jpg`, the model's view, of some images; those that are there already are left alone."""
     ledger = Ledger(folder)
     missing = [index for index in indices if not ledger.is_whole(f"thumbs/{index}.jpg")]
@@ -46,11 +58,17 @@ def write_thumbs(folder: Path, source: Source, view: ModelView, indices: Sequenc
         if batch.failure:
             raise VitvisError(batch.failure)
         for image, entry in zip(batch.tensors.get("images", ()), batch.entries, strict=True):
-            write_picture(folder, f"thumbs/{entry.index}.jpg", _jpeg(image))
+            write_picture(folder, f"thumbs/{entry.index}.jpg", _jpeg(image, bands))
 
 
 def write_thumbs_of_stream(
-    folder: Path, source: Source, view: ModelView, indices: Sequence[int], *, thumbs: bool = True
+    folder: Path,
+    source: Source,
+    view: ModelView,
+    indices: Sequence[int],
+    *,
+    thumbs: bool = True,
+    bands: Sequence[int] | None = None,
 ) -> list[Entry]:
     """Go through a stream once more, up to the last image that is needed; return what is known about those images."""
     wanted, entries, ledger = set(indices), [], Ledger(folder)
@@ -61,7 +79,7 @@ def write_thumbs_of_stream(
             path = f"thumbs/{entry.index}.jpg"
             if thumbs and not ledger.is_whole(path):
                 try:
-                    write_picture(folder, path, _jpeg(view(read())["images"][0]))
+                    write_picture(folder, path, _jpeg(view(read())["images"][0], bands))
                 except UnusableImage:  # it could be read before; the strip goes without it
                     continue
         if not wanted:

@@ -27,12 +27,14 @@ class Augmentation:
         on_host: draws that stay on the CPU, because the replay looks at them there.
         graded: it can be weaker for some images: where a recipe eases off (`augment.ease`), its draws have
             a `strength` `[U, 1, 1]`, 0..1, of each image.
+        channels: of the images; set before the first draw where they are not three.
     """
 
     name = "augmentation"
     shared = False
     on_host: tuple[str, ...] = ()
     graded = False
+    channels = 3
 
     def active(self, progress: float) -> bool:
         """Tell whether it changes anything when `progress` (0..1) of the steps is done."""
@@ -52,11 +54,11 @@ class Augmentation:
         """Change copies.
 
         Args:
-            copies: `[U, A, 3, H, W]`.
+            copies: `[U, A, C, H, W]`.
             draws: each `[U or 1, A, ...]` on the device of `copies`, but for those in `on_host`.
 
         Returns:
-            `[U, A, 3, H, W]`.
+            `[U, A, C, H, W]`.
         """
         raise NotImplementedError
 

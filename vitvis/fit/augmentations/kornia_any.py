@@ -53,7 +53,7 @@ class KorniaAugmentation(Augmentation):
         with torch.random.fork_rng(devices=[]):  # kornia's distributions know only the global generator
             # Not `torch.manual_seed`, which seeds every GPU as well.
             torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-            drawn = self.module.forward_parameters(torch.Size((1, 3, *size)))
+            drawn = self.module.forward_parameters(torch.Size((1, self.channels, *size)))
         return {key: value[0] for key, value in drawn.items() if value.ndim and key != "forward_input_shape"}
 
     def apply(self, copies: Tensor, draws: Draw) -> Tensor:

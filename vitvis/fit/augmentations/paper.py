@@ -21,9 +21,9 @@ class ColorShift(Augmentation):
         self.settings = settings
 
     def draw(self, size: tuple[int, int], progress: float, generator: Generator) -> Draw:
-        """Draw mu and sigma, `[3, 1, 1]` each."""
-        mean = (torch.rand(3, 1, 1, generator=generator) * 2 - 1) * self.settings.mean
-        log_std = (torch.rand(3, 1, 1, generator=generator) * 2 - 1) * self.settings.log_std
+        """Draw mu and sigma, `[C, 1, 1]` each."""
+        mean = (torch.rand(self.channels, 1, 1, generator=generator) * 2 - 1) * self.settings.mean
+        log_std = (torch.rand(self.channels, 1, 1, generator=generator) * 2 - 1) * self.settings.log_std
         return {"mean": mean, "std": log_std.exp()}
 
     def apply(self, copies: Tensor, draws: Draw) -> Tensor:
@@ -41,8 +41,8 @@ class GaussianNoise(Augmentation):
         self.settings = settings
 
     def draw(self, size: tuple[int, int], progress: float, generator: Generator) -> Draw:
-        """Draw the noise `[3, H, W]` or `[3, 1, 1]`."""
-        shape = (3, *size) if self.settings.per == "pixel" else (3, 1, 1)
+        """Draw the noise `[C, H, W]` or `[C, 1, 1]`."""
+        shape = (self.channels, *size) if self.settings.per == "pixel" else (self.channels, 1, 1)
         std = self.settings.start + (self.settings.end - self.settings.start) * progress
         return {"noise": torch.randn(shape, generator=generator) * std}
 

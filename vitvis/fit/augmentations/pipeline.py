@@ -106,7 +106,11 @@ def _move(value: Tensor, device: torch.device) -> Tensor:
 
 
 def make_augmentations(
-    settings: AugmentSettings, copies: int, depth: float = 1.0, size: tuple[int, int] | None = None
+    settings: AugmentSettings,
+    copies: int,
+    depth: float = 1.0,
+    size: tuple[int, int] | None = None,
+    channels: int = 3,
 ) -> Augmentations:
     """Return the augmentations that a recipe lists: geometry, colour, noise, kornia's, then those of the user.
 
@@ -115,9 +119,11 @@ def make_augmentations(
         copies: A.
         depth: of the site, 0 (first block) to 1 (last).
         size: rows and columns that crops are brought to: the model's; those of the image when None.
+        channels: of the images.
 
     Raises:
-        VitvisError: a name that neither kornia has nor anybody registered, or arguments that it does not take.
+        VitvisError: one that takes three channels only, a name that neither kornia has nor anybody registered, or
+            arguments that it does not take.
     """
     steps: list[Augmentation] = []
     if settings.crop is not None:
@@ -132,7 +138,24 @@ def make_augmentations(
         steps.append(GaussianNoise(settings.noise))
     steps += [KorniaAugmentation(name, arguments or {}) for name, arguments in settings.kornia.items()]
     steps += [_registered(name, arguments or {}) for name, arguments in settings.extra.items()]
+    if channels != 3:
+        for step in steps:
+            _try_channels(step, channels)
     return Augmentations(steps, copies)
+
+
+def _try_channels(step: Augmentation, channels: int) -> None:
+    """Let an augmentation make its draws for images of so many channels, and find out whether it can replay them."""
+    step.channels = channels
+    copies = torch.full((1, 1, channels, 64, 64), 0.5)
+    try:
+        drawn = {name: value[None, None] for name, value in step.draw((64, 64), 0.0, torch.Generator()).items()}
+        changed = step.apply(copies, drawn)
+        if changed.shape[2] != channels:
+            raise ValueError(f"it returns {changed.shape[2]}")
+    except Exception as error:  # kornia's parts object in many ways
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise VitvisError(f"augment.{step.name}: does not take images of {channels} channels ({reason})") from None
 
 
 def _registered(name: str, arguments: Mapping[str, Any]) -> Augmentation:

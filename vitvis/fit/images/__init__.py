@@ -13,9 +13,10 @@ from .pixel import PixelImage
 __all__ = ["PARAMETERIZATIONS", "FourierImage", "Parameterization", "PhaseImage", "PixelImage", "make_image", "shrink"]
 
 
-def make_image(size: tuple[int, int], settings: ImageSettings) -> Parameterization:
-    """Return the parameterisation that a recipe asks for, for images of `size` (rows, columns)."""
-    return PARAMETERIZATIONS[settings.kind](size, settings)
+def make_image(size: tuple[int, int], settings: ImageSettings, channels: int = 3) -> Parameterization:
+    """Return the parameterisation that a recipe asks for, for images of `size` (rows, columns) and C channels."""
+    more = {} if channels == 3 else {"channels": channels}  # one that a user has registered may know of RGB only
+    return PARAMETERIZATIONS[settings.kind](size, settings, **more)
 
 
 def shrink(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -16,19 +16,21 @@ __all__ = ["PARAMETERIZATIONS", "Parameterization"]
 
 
 class Parameterization(nn.Module):
-    """Turns a float32 parameter `[U, ...]` into images `[U, 3, H, W]` in [0, 1], each row for itself.
+    """Turns a float32 parameter `[U, ...]` into images `[U, C, H, W]` in [0, 1], each row for itself.
 
     Holds no parameter: constants are buffers, so that they follow the module to its device.
 
     Args:
         size: rows and columns.
         settings: the group `image` of a recipe.
+        channels: C.
     """
 
     default_lr = 0.05
 
-    def __init__(self, size: tuple[int, int], settings: ImageSettings) -> None:
+    def __init__(self, size: tuple[int, int], settings: ImageSettings, channels: int = 3) -> None:
         super().__init__()
+        self.channels = channels
         self.size = (int(size[0]), int(size[1]))
         self.settings = settings
 
@@ -37,15 +39,15 @@ class Parameterization(nn.Module):
         raise NotImplementedError
 
     def invert(self, images: Tensor) -> Tensor:
-        """Return the parameter `[U, ...]` of given images `[U, 3, H, W]` in [0, 1] (as near as it can)."""
+        """Return the parameter `[U, ...]` of given images `[U, C, H, W]` in [0, 1] (as near as it can)."""
         raise NotImplementedError
 
     def forward(self, parameter: Tensor) -> Tensor:
-        """Return images `[U, 3, H, W]` in [0, 1]."""
+        """Return images `[U, C, H, W]` in [0, 1]."""
         raise NotImplementedError
 
     def render(self, parameter: Tensor, progress: float) -> Tensor:
-        """Return images `[U, 3, H, W]` when `progress` (0..1) of the steps is done; `forward` shows them at the end."""
+        """Return images `[U, C, H, W]` when `progress` (0..1) of the steps is done; `forward` shows them at the end."""
         return self(parameter)
 
     def suit(self, depth: float, settings: ImageSettings) -> None:
@@ -66,14 +68,14 @@ class Parameterization(nn.Module):
             return torch.stack([drawn[seed] for seed in seeds])
         from .picture import read_picture
 
-        parameter = self.invert(read_picture(self.settings.start, self.size)[None])
+        parameter = self.invert(read_picture(self.settings.start, self.size, self.channels)[None])
         return parameter.repeat(len(seeds), *[1] * (parameter.ndim - 1))
 
 
 class _Maker(Protocol):
     default_lr: float
 
-    def __call__(self, size: tuple[int, int], settings: ImageSettings) -> Parameterization: ...
+    def __call__(self, size: tuple[int, int], settings: ImageSettings, channels: int = 3) -> Parameterization: ...
 
 
 PARAMETERIZATIONS: Registry[_Maker] = Registry("image parameterisation")

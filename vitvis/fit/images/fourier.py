@@ -17,7 +17,7 @@ __all__ = ["FourierImage"]
 
 @PARAMETERIZATIONS.register("fourier")
 class FourierImage(Parameterization):
-    """Parameter `[U, 3, H, W // 2 + 1, 2]`: real and imaginary part of each coefficient, before scaling.
+    """Parameter `[U, C, H, W // 2 + 1, 2]`: real and imaginary part of each coefficient, before scaling.
 
     `image = sigmoid(C · irfft2(parameter / f ** decay))`: with equal steps on every coefficient, coarse and fine
     structure grow as they do in photos (Olah, Mordvintsev, Schubert: Feature Visualization, Distill 2017). `decay` may
@@ -30,11 +30,11 @@ class FourierImage(Parameterization):
     colors: Tensor
     frequency: Tensor
 
-    def __init__(self, size: tuple[int, int], settings: ImageSettings) -> None:
-        super().__init__(size, settings)
+    def __init__(self, size: tuple[int, int], settings: ImageSettings, channels: int = 3) -> None:
+        super().__init__(size, settings, channels)
         self.register_buffer("scale", self._scale(settings.decay), persistent=False)
         self.register_buffer("frequency", frequencies(self.size), persistent=False)
-        matrix = decorrelation_matrix() if settings.decorrelate else torch.eye(3)
+        matrix = decorrelation_matrix() if settings.decorrelate and channels == 3 else torch.eye(channels)
         self.register_buffer("colors", matrix, persistent=False)
 
     def _scale(self, decay: float) -> Tensor:
@@ -47,8 +47,8 @@ class FourierImage(Parameterization):
         self.scale = self._scale(last if first is None else first + (last - first) * depth).to(self.scale)
 
     def noise(self, seed: int) -> Tensor:
-        """Return normal coefficients `[3, H, W // 2 + 1, 2]` of standard deviation `image.std`."""
-        shape = (3, self.size[0], self.size[1] // 2 + 1, 2)
+        """Return normal coefficients `[C, H, W // 2 + 1, 2]` of standard deviation `image.std`."""
+        shape = (self.channels, self.size[0], self.size[1] // 2 + 1, 2)
         return torch.randn(shape, generator=keyed_generator(seed, "start")) * self.settings.std
 
     def invert(self, images: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class FourierImage(Parameterization):
         return torch.view_as_real(torch.fft.rfft2(plain, norm="ortho") / self.scale).contiguous()
 
     def forward(self, parameter: Tensor) -> Tensor:
-        """Return images `[U, 3, H, W]` in (0, 1)."""
+        """Return images `[U, C, H, W]` in (0, 1)."""
         return self._draw(parameter, self.scale)
 
     def render(self, parameter: Tensor, progress: float) -> Tensor:

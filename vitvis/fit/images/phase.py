@@ -20,7 +20,7 @@ __all__ = ["PhaseImage"]
 
 @PARAMETERIZATIONS.register("phase")
 class PhaseImage(Parameterization):
-    """Parameter `[U, 3, H, W // 2 + 1]`: phases in radians (Fel et al. 2023, MACO).
+    """Parameter `[U, C, H, W // 2 + 1]`: phases in radians (Fel et al. 2023, MACO).
 
     The magnitude is the mean over the pictures of a folder, or `1 / f ** decay` in uncorrelated colours; it is scaled
     so that the image before the sigmoid has a standard deviation of `image.contrast`, whatever the phases
@@ -31,14 +31,14 @@ class PhaseImage(Parameterization):
     magnitude: Tensor
     colors: Tensor
 
-    def __init__(self, size: tuple[int, int], settings: ImageSettings) -> None:
-        super().__init__(size, settings)
-        matrix = decorrelation_matrix() if settings.decorrelate else torch.eye(3)
+    def __init__(self, size: tuple[int, int], settings: ImageSettings, channels: int = 3) -> None:
+        super().__init__(size, settings, channels)
+        matrix = decorrelation_matrix() if settings.decorrelate and channels == 3 else torch.eye(channels)
         self.register_buffer("colors", matrix, persistent=False)
         if settings.magnitude is None:
-            magnitude = inverse_frequency(self.size, settings.decay).repeat(3, 1, 1)
+            magnitude = inverse_frequency(self.size, settings.decay).repeat(channels, 1, 1)
         else:
-            pictures = (read_picture(path, self.size) for path in list_pictures(settings.magnitude))
+            pictures = (read_picture(path, self.size, channels) for path in list_pictures(settings.magnitude))
             magnitude = mean_magnitude(self._plain(picture[None])[0] for picture in pictures)
         self.register_buffer("magnitude", self._scaled(magnitude), persistent=False)
 
@@ -61,8 +61,8 @@ class PhaseImage(Parameterization):
         return recolor(torch.logit(images.to(self.colors), eps=0.01), torch.linalg.inv(self.colors))
 
     def noise(self, seed: int) -> Tensor:
-        """Return phases `[3, H, W // 2 + 1]`, uniform over the circle."""
-        shape = (3, self.size[0], self.size[1] // 2 + 1)
+        """Return phases `[C, H, W // 2 + 1]`, uniform over the circle."""
+        shape = (self.channels, self.size[0], self.size[1] // 2 + 1)
         return (torch.rand(shape, generator=keyed_generator(seed, "start")) * 2 - 1) * math.pi
 
     def invert(self, images: Tensor) -> Tensor:
@@ -70,6 +70,6 @@ class PhaseImage(Parameterization):
         return torch.fft.rfft2(self._plain(images), norm="ortho").angle()
 
     def forward(self, parameter: Tensor) -> Tensor:
-        """Return images `[U, 3, H, W]` in (0, 1)."""
+        """Return images `[U, C, H, W]` in (0, 1)."""
         spectrum = torch.complex(self.magnitude * parameter.cos(), self.magnitude * parameter.sin())
         return torch.sigmoid(recolor(torch.fft.irfft2(spectrum, s=self.size, norm="ortho"), self.colors))

@@ -13,13 +13,13 @@ __all__ = ["PixelImage"]
 
 @PARAMETERIZATIONS.register("pixel")
 class PixelImage(Parameterization):
-    """Parameter = image `[U, 3, H, W]`; starts as U(0, 1) noise (Ghiasi et al. 2022, section 3)."""
+    """Parameter = image `[U, C, H, W]`; starts as U(0, 1) noise (Ghiasi et al. 2022, section 3)."""
 
     default_lr = 0.1
 
     def noise(self, seed: int) -> Tensor:
-        """Return U(0, 1) noise `[3, H, W]`."""
-        return torch.rand(3, *self.size, generator=keyed_generator(seed, "start"))
+        """Return U(0, 1) noise `[C, H, W]`."""
+        return torch.rand(self.channels, *self.size, generator=keyed_generator(seed, "start"))
 
     def invert(self, images: Tensor) -> Tensor:
         """Return the images."""

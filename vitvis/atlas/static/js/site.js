@@ -6,9 +6,10 @@ const SORTS = {
   judge: ["judge", (table, place) => (unit) => table.judge[place(unit)], true],
   choice: ["choice test", (table, place) => (unit) => table.choice[place(unit)], true],
   exemplar: ["strongest photo", (table) => (unit) => table.strongest[unit], true],
+  fire: ["how often it is on", (table) => (unit) => table.fire[unit], true],
   concept: ["concept score", (table) => (unit) => table.concept[unit], true],
 };
-const SHOWN = { optimised: "with an image", photo: "photos only" };
+const SHOWN = { optimised: "with an image", photo: "photos only", silent: "never on" };
 const orders = new Map();  // order of the units as the site page last showed them; a unit's page walks along it
 
 const orderOf = (table, options) => {
@@ -20,6 +21,7 @@ const orderOf = (table, options) => {
   let units = table.keys.map((_, unit) => unit);
   if (options.show !== "all") {
     units = units.filter((unit) => {
+      if (options.show === "silent") return table.fire[unit] === 0;
       const status = table.status[place(unit)];
       if (options.show === "optimised") return status !== "photo";
       return options.show === "ok" ? status === "ok" || status === "photo" : status === options.show;
@@ -44,7 +46,7 @@ const siteView = async (root, backboneId, siteName, query) => {
     sort: query.get("sort") in SORTS ? query.get("sort") : "index",
     reverse: query.get("order") === "reverse",
     word: (query.get("word") ?? "").trim().toLowerCase(),
-    show: ["ok", "optimised", "photo", "dead", "failed"].includes(query.get("show")) ? query.get("show") : "all",
+    show: ["ok", "optimised", "photo", "dead", "failed", "silent"].includes(query.get("show")) ? query.get("show") : "all",
     run: query.has("run") && site.runs.includes(+query.get("run")) ? +query.get("run") : null,
   };
   let wanted = Math.min(192, Math.max(40, +(recall("tile") ?? 0) || (innerWidth < 760 ? 76 : table.keys.length <= 48 ? 148 : 96)));
@@ -124,7 +126,7 @@ const siteView = async (root, backboneId, siteName, query) => {
     name === "index" || (name === "exemplar" ? table.searched : table[name].some((value) => value !== null)));
   const held = (state) => table.status.slice(0, table.keys.length).filter((status) => status === state).length;
   const photos = held("photo"), mixed = photos && photos < table.keys.length;
-  const states = [...(mixed ? ["optimised", "photo"] : []), ...["dead", "failed"].filter((state) => table.status.includes(state))];
+  const states = [...(mixed ? ["optimised", "photo"] : []), ...["dead", "failed"].filter((state) => table.status.includes(state)), ...(table.fire.includes(0) ? ["silent"] : [])];
   const shown = site.runs.length > 1;
   root.replaceChildren(
     h("p", { class: "crumbs" }, h("a", { href: "#/" }, backboneId), " / ", h("span", {}, `depth ${site.depth}`)),
@@ -144,6 +146,7 @@ const siteView = async (root, backboneId, siteName, query) => {
       h("a", { class: "button", href: link("compare", backboneId, siteName) }, "Compare"), count),
     photos ? h("p", { class: "quiet" }, mixed ? `${table.keys.length - photos} units have an image; the other ${photos}, numbers in italics, are shown by the photo that excites them most.`
       : "No image has been optimised at this site: each unit is shown by the photo that excites it most.") : "",
+    density(table.fire),
     grid);
   apply(false);
   warm(site, table.sheets);
@@ -160,6 +163,19 @@ const siteView = async (root, backboneId, siteName, query) => {
   });
   const back = query.get("at");
   if (back !== null) focus(order.units.indexOf(table.keys.indexOf(back)));
+};
+
+const density = (shares) => {  // of latents: how many are on how often, in steps of a quarter of a power of ten
+  const known = shares.filter((share) => share !== null), on = known.filter((share) => share > 0);
+  if (!known.length) return "";
+  const bin = (share) => Math.floor(4 * Math.log10(share)), low = Math.min(...on.map(bin), -1), counts = Array(-low + 1).fill(0);
+  for (const share of on) counts[bin(share) - low] += 1;
+  const most = Math.max(...counts, 1), wide = 10, high = 56;
+  const bars = counts.map((number, place) => `<rect x="${place * wide}" y="${high - high * number / most}" width="${wide - 1}" height="${high * number / most}"><title>${number} latents on at 1 token in ${show(10 ** (-(place + low) / 4), 2)} or fewer</title></rect>`);
+  const figure = h("figure", { class: "density" });
+  figure.innerHTML = `<svg viewBox="0 0 ${counts.length * wide} ${high}" width="${counts.length * wide}" height="${high}" fill="currentColor" role="img" aria-label="Density of latents">${bars.join("")}</svg>`;
+  figure.append(h("figcaption", { class: "quiet" }, `How often latents are on: from 1 token in ${show(10 ** (-low / 4), 2)} (left) to every token (right). ${known.length - on.length} of ${known.length} are never on.`));
+  return figure;
 };
 
 const siteSteps = (backboneId, site) => {  // same kind, one block shallower or deeper

@@ -116,6 +116,7 @@ const photoFacts = (table, unit, search) => [
     search && ["strongest", show(table.strongest[unit])],
     search && ["mean ± deviation", `${show(search.mean, 2)} ± ${show(search.std, 2)}`],
     search && ["positive", percent(search.positive_share)],
+    search && search.fire_share !== null && ["on, of the tokens", search.fire_share ? `1 in ${thousands(Math.round(1 / search.fire_share))}` : "never"],
     search && search.inside !== null && ["inside, outside the box", `${show(search.inside, 2)}, ${show(search.outside, 2)}`],
     table.concept[unit] !== null && ["concept score", show(table.concept[unit])],
     table.words[unit].length > 0 && ["words", table.words[unit].join(", "), true],
