@@ -47,6 +47,8 @@ def check_name(name: str) -> None:
     """
     import timm
 
+    if CHANNELS in name:
+        name, _ = _split_channels(name)
     if name.startswith("open_clip:"):
         from vitvis.backbones.openclip import check_open_clip_name
 

@@ -88,11 +88,11 @@ def train(settings: DictionarySettings) -> Trained:
     place = TrainerSettings(accelerator=settings.trainer.accelerator, devices=1, precision="32-true")
     arguments = trainer_arguments(place)
     course = _plan(settings, source, tokens, on_gpu=arguments["accelerator"] == "cuda")
+    module = DictionaryTraining(backbone, site, settings, course.steps)
     identity, out = _identity(settings, backbone, site, source)
     with RunFolder.open(out, kind="dictionary", settings=to_container(settings), identity=identity) as folder:
         if all(folder.is_whole(name) for name in (WEIGHTS, CONFIG, SUMMARY)):
             return Trained(out, _summary(folder))
-        module = DictionaryTraining(backbone, site, settings, course.steps)
         seconds = _run(settings, module, source, course, arguments, folder)
         module.eval()
         held = [batch.images for batch in _loader(settings, source, backbone, course, course.held_out)
