@@ -227,9 +227,10 @@ def _sites(model: str) -> Any:
     import vitvis.bundled.models  # noqa: F401  # registers the bundled architectures
 
     with torch.device("meta"):
-        made = timm.create_model(model)
-    size = tuple(made.pretrained_cfg["input_size"][1:])
-    return Backbone(made, name=model, weights="none", weights_id="0" * 12, image_size=size).sites
+        base, _, channels = model.partition("+in_chans=")
+        made = timm.create_model(base, in_chans=int(channels or 3))
+    size, each = tuple(made.pretrained_cfg["input_size"][1:]), (0.5,) * int(channels or 3)
+    return Backbone(made, name=model, weights="none", weights_id="0" * 12, mean=each, std=each, image_size=size).sites
 
 
 def _pip(words: list[str]) -> None:
