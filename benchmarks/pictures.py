@@ -147,6 +147,7 @@ def table(found: dict[str, list[Row]]) -> str:
     for depth in sorted({row["depth"] for rows in found.values() for row in rows if is_hidden(row)}):
         add(f"seam, block {depth}", lambda name, depth=depth: measures(
             [row["seam"] for row in found[name] if is_hidden(row) and row["depth"] == depth]))  # fmt: skip
+    add("activation kept", lambda name: measures(column(name, "kept", lambda row: True)))
     add("judge, all units", lambda name: measures(column(name, "judge", lambda row: True)))
     add("asleep", lambda name: f"{sum(row['status'] == 'dead' for row in found[name])} of {len(found[name])}")
     return "\n".join(lines)
