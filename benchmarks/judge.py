@@ -132,7 +132,7 @@ def recipes(runs: list[str], judge: str, weights: str, search: list[str]) -> dic
     return found
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*")
     parser.add_argument("--judge", default="vitvis_resnet")
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--ladder", default=None)
     parser.add_argument("--out", default="out/judge.json")
     parser.add_argument("--chart", nargs="*", default=[], help="FILE.png and what --out wrote before")
-    asked = parser.parse_args()
+    asked = parser.parse_args(argv)
     if asked.chart:
         draw(Path(asked.chart[0]), [json.loads(Path(file).read_text()) for file in asked.chart[1:]])
         return

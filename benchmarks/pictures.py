@@ -174,7 +174,7 @@ def make(recipe: str, pair: Pair, units: list[str], asked: argparse.Namespace) -
     return [by_image[row["image"]] | row for row in done[0].rows]
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pair", choices=PAIRS)
     parser.add_argument("recipes", nargs="*", default=["activation", "default"])
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--sturdiness", type=int, default=0)
     parser.add_argument("--out", default="out/pictures")
-    asked = parser.parse_args()
+    asked = parser.parse_args(argv)
     pair = PAIRS[asked.pair]
     units = units_of(pair, asked.half, asked.classes, asked.hidden)
     found = {recipe.partition(":")[0]: make(recipe, pair, units, asked) for recipe in asked.recipes}
