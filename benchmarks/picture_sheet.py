@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vitvis.runs import read_records
 
-SIDE, PAD, TITLE, MARGIN = 108, 4, 24, 72
+SIDE, PAD, TITLE, MARGIN = 96, 4, 24, 72
 #: Folder of a pair, what is shown of it, how it is called, and how many.
 PARTS = (
     ("vit", "head", "bundled ViT, 64 px: classes", 10),
@@ -58,7 +58,7 @@ def main(runs: str, out: str) -> None:
                 how = Image.Resampling.BICUBIC if picture.width < SIDE else Image.Resampling.LANCZOS
                 sheet.paste(picture.resize((SIDE, SIDE), how), (MARGIN + place * (SIDE + PAD), top))
             top += SIDE + PAD
-    sheet.save(out, quality=88)
+    sheet.save(out, quality=80, optimize=True, subsampling=2)
 
 
 if __name__ == "__main__":
