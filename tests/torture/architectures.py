@@ -245,7 +245,7 @@ def check(name: str, real: bool, seed: int, weights: Path | None = None) -> tupl
 def main() -> int:
     """Check the families that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="how names begin; all families where none is given")
+    parser.add_argument("names", nargs="*", help="models, or how families begin; all families where none is given")
     parser.add_argument("--real", action="store_true", help="also with values")
     parser.add_argument("--seed", type=int, default=0, help="of weights and images")
     parser.add_argument("--weights", type=Path, help="a folder of files NAME.*; random weights for all others")
@@ -255,7 +255,8 @@ def main() -> int:
     warnings.simplefilter("ignore")
     chosen = [names[0] for names in families().values()]
     if options.names:
-        chosen = [name for name in chosen if name.startswith(tuple(options.names))]
+        exact = [name for name in options.names if timm.is_model(name)]
+        chosen = exact + [name for name in chosen if name.startswith(tuple(options.names)) and name not in exact]
     lines = options.log.read_text().splitlines() if options.log and options.log.exists() else []
     known, began = {line.split("\t")[0] for line in lines}, time.monotonic()
     for name in (name for name in chosen if name not in known):
