@@ -19,6 +19,16 @@ from .test_contract import RECIPES
 
 WAITING = ("_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "unique", "_linalg_check_errors")
 
+#: Copies, which the host waits for where they lead from a device to it.
+COPIES = ("_to_copy", "copy_")
+
+
+def _goes_to_the_host(args: Any, kwargs: dict[str, Any]) -> bool:
+    """Say whether a copy's result lies on the CPU and its source elsewhere."""
+    tensors = [item for item in args if isinstance(item, torch.Tensor)]
+    target = kwargs.get("device") or tensors[0].device
+    return torch.device(target).type == "cpu" and tensors[-1].device.type != "cpu"
+
 
 class Watch(TorchDispatchMode):
     """Counts operations whose result the host has to wait for (on a GPU each of them stops the queue)."""
@@ -29,7 +39,7 @@ class Watch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
-        if name in WAITING:
+        if name in WAITING or name in COPIES and _goes_to_the_host(args, kwargs or {}):
             self.seen.append(name)
         return func(*args, **(kwargs or {}))
 
@@ -70,6 +80,9 @@ def test_the_watch_sees_what_it_is_for() -> None:
         torch.ones(3).nonzero()
         torch.linalg.inv(torch.eye(2))
     assert watch.seen == ["_local_scalar_dense", "nonzero", "_linalg_check_errors"]
+    elsewhere = torch.empty(3, device="meta")
+    assert _goes_to_the_host((elsewhere,), {"device": "cpu"}) and _goes_to_the_host((torch.empty(3), elsewhere), {})
+    assert not _goes_to_the_host((elsewhere, torch.empty(3)), {}) and not _goes_to_the_host((elsewhere,), {})
 
 
 def move(part: Any, device: str) -> None:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vitvis.backbones import Site, Unit, load_backbone, resolve_units
 from vitvis.backbones.backbone import Backbone
+from vitvis.backbones.neutral import own_randomness
 from vitvis.errors import VitvisError
 from vitvis.runs import read_manifest, read_records
 from vitvis.search.reading import SearchRun
@@ -123,9 +122,8 @@ def load_model(case: Case) -> None:
     about = case.manifest["backbone"]
     name, weights = str(about["name"]), str(about.get("weights", "hub"))
     try:
-        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        with warnings.catch_warnings(), own_randomness(0):  # as vitvis.fit does: the same random weights
             warnings.simplefilter("ignore")  # that random weights mean nothing, which the run has said
-            torch.manual_seed(0)  # as vitvis.fit does, so that random weights are the same ones
             backbone = load_backbone(name, weights, tuple(about["image_size"]))
     except VitvisError as error:
         case.notes.append(f"no sturdiness, and no classes: the run's own model can't be loaded ({error})")

@@ -8,6 +8,8 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from vitvis.backbones.neutral import own_randomness
+
 __all__ = ["clipped", "kernel_distance", "radial_spectrum", "spectrum_distance"]
 
 _DEGREE = 3
@@ -80,9 +82,8 @@ def kernel_distance(
     size = min(subset, len(pictures), len(photos))
     if size < 10:
         return None
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+    with warnings.catch_warnings(), own_randomness(seed):
         warnings.simplefilter("ignore", UserWarning)  # that it keeps all features
-        torch.manual_seed(seed)
         metric = KernelInceptionDistance(nn.Identity(), subsets=subsets, subset_size=size, degree=_DEGREE)
         metric.update(photos.double(), real=True)
         metric.update(pictures.double(), real=False)

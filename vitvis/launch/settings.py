@@ -32,7 +32,7 @@ class TrainerSettings(PlaceSettings):
     """Where the work of a fit is done, and how."""
 
     precision: str = setting("auto", choices=("auto", "32-true", "bf16-mixed"))
-    """auto: bf16-mixed on a GPU, 32-true on a CPU; the image stays float32."""
+    """auto: bf16-mixed on a GPU that has it, and on a CPU where it is faster by half; the image stays float32."""
     compile: bool = setting(False)
     """Compile the tapped backbone (worth it from about 20 chunks of one site)."""
     compile_mode: str = setting("default", choices=("default", "reduce-overhead"))
