@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from vitvis.backbones import Site, Tap, Unit, select_tokens
 from vitvis.backbones.backbone import Backbone
+from vitvis.backbones.neutral import without_autocast
 from vitvis.fit.objective import cosine_units, pick, unit_directions
 
 __all__ = ["CHANGES", "change", "kept_share", "read_activation", "sturdiness"]
@@ -85,6 +86,9 @@ def read_activation(
     cosine = cosine_units(units).to(images.device)[:, None]
     with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         with Tap(backbone, [site.source]) as tap:
+    kind = images.device.type
+    with torch.no_grad(), torch.autocast(kind, torch.bfloat16) if bf16 else without_autocast(kind):
+        with Tap(backbone, [site]) as tap:
             found = select_tokens(tap(images)[site.name], site, tokens).float()  # [N, T, C]
     if site.dictionary is not None:
         latents = torch.tensor([unit.index for unit in units])
