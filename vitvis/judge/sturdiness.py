@@ -84,11 +84,9 @@ def read_activation(
     """
     directions = unit_directions(units, site).to(images.device)
     cosine = cosine_units(units).to(images.device)[:, None]
-    with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        with Tap(backbone, [site.source]) as tap:
     kind = images.device.type
     with torch.no_grad(), torch.autocast(kind, torch.bfloat16) if bf16 else without_autocast(kind):
-        with Tap(backbone, [site]) as tap:
+        with Tap(backbone, [site.source]) as tap:
             found = select_tokens(tap(images)[site.name], site, tokens).float()  # [N, T, C]
     if site.dictionary is not None:
         latents = torch.tensor([unit.index for unit in units])
