@@ -151,6 +151,7 @@ WRONG: list[tuple[str, str, str]] = [
       for value in ("/etc/passwd", "photos.parquet", "photos.parquet/inside", "/proc/x", "/sys/x/y", "x" * 256, "a\0b",
                     "y/" * 3000)],
     ("fit", "weights=nowhere.safetensors", "no such file"),
+    ("fit", "out=~nobody_of_that_name/x", "there is no user nobody_of_that_name"),
     ("fit", "weights=/no/where", "no such file"),
     ("fit", "image.start=nowhere.png", "no such file"),
     ("fit", "image.start=photos", "is a folder"),

@@ -54,6 +54,8 @@ def check_path(value: Any, kind: Path_, where: str) -> None:
     if kind != "any" and (longest > NAME or len(os.fsencode(value)) > LENGTH):
         raise VitvisError(f"{where}={shown(value)}: too long; a name has at most {NAME} bytes, a path {LENGTH:,}")
     path = Path(value)
+    if kind != "any" and re.match(r"~\w+/", value):
+        raise VitvisError(f"{where}={value}: there is no user {value[1:].partition('/')[0]}; a folder is ./{value}")
     if kind == "file" and not path.is_file():
         raise VitvisError(f"{where}={value}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     if kind == "folder" and not path.is_dir():
