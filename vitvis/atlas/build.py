@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vitvis.atlas import overview, pages, pictures
 from vitvis.atlas.commands import Commands
@@ -21,6 +21,13 @@ from vitvis.atlas.tables import site_table
 from vitvis.errors import VitvisError
 from vitvis.launch.cores import count_cores
 from vitvis.runs import atomic_folder, check_path
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from vitvis.atlas.map.features import Sight
+    from vitvis.atlas.map.tiles import Tiles
+    from vitvis.atlas.map.writing import Plan
 
 __all__ = ["Atlas", "write_atlas"]
 
@@ -56,6 +63,8 @@ def write_atlas(
     exemplars: int = 9,
     paths: bool = False,
     link: bool = False,
+    eye: str | None = None,
+    seed: int = 0,
 ) -> Atlas:
     """Write a static site from run folders; whole or not at all.
 
@@ -70,6 +79,9 @@ def write_atlas(
         paths: Show names of dataset files and absolute paths, instead of leaving them out.
         link: Refer to full-size pictures that lie beside `out`, in the same folder, instead of copying them: for the
             atlas of a run that lies within the run.
+        eye: Model in whose features units are laid out on maps and have neighbours; None: no maps. What it sees is kept
+            in the runs, as `map/EYE-ID.npz`.
+        seed: Of the maps.
 
     Raises:
         VitvisError: a folder is no run, none holds anything to show, `out` is something else than an atlas, or
@@ -87,15 +99,25 @@ def write_atlas(
     if not backbones and not evaluations:
         raise VitvisError("nothing to show: the runs hold no record yet (run their commands again to finish them)")
     sites = [site for backbone in backbones for site in backbone.sites]
-    with atomic_folder(out) as partial:
+    sight = _open_eye(eye, backbones)
+    with atomic_folder(out) as partial, ThreadPoolExecutor(min(4, count_cores())) as pool:
         output = Output(partial, max_mb * 1e6)
-        tables = _write_sprites(output, backbones, tile, veil)
-        _write_details(output, sites, exemplars=exemplars, paths=paths, veil=veil)
+        tables: dict[str, dict[str, Any]] = {}
+        maps: dict[str, Plan] = {}
+        for number, backbone in enumerate(backbones):
+            tiles = _tiles(backbone) if sight is not None else None
+            tables |= _write_sprites(output, backbone, tile, veil, pool, tiles)
+            if sight is not None and tiles is not None:
+                from vitvis.atlas.map.writing import write_map
+
+                maps[backbone.id] = write_map(output, number, backbone, tables, tiles, sight, pool, seed=seed)
+        near = {site: found for plan in maps.values() for site, found in plan.near.items()}
+        _write_details(output, sites, exemplars=exemplars, paths=paths, veil=veil, near=near)
         described = [pages.describe_run(run, veil) for run in runs]
         sheets = {name: (table["sheets"], *table["mosaic"]) for name, table in tables.items()}
         worded = {name for name, table in tables.items() if any(table["words"])}
-        pages.write_pages(output, title, runs, described, backbones, evaluations, sheets, worded)
-        about = pages.atlas_data(title, tile, described, backbones, worded)
+        pages.write_pages(output, title, runs, described, backbones, evaluations, sheets, worded, maps)
+        about = pages.atlas_data(title, tile, described, backbones, worded, maps)
         output.promised = sum(len(script(*item)) for item in [*tables.items(), ("atlas", about)])
         wanted = pictures.rank_photos(sites, exemplars)
         output.promised += pictures.names_bytes(sites, wanted)
@@ -117,27 +139,61 @@ def write_atlas(
     return Atlas(out / "index.html", units, output.size, left_out, photos.left_out)
 
 
-def _write_sprites(output: Output, backbones: Sequence[Backbone], tile: int, veil: _Veil) -> dict[str, dict[str, Any]]:
-    """Draw the sprites of all sites; return the columns of each by its id."""
+def _open_eye(eye: str | None, backbones: Sequence[Backbone]) -> Sight | None:
+    """Load the eye of the maps where there is a backbone with units enough for one."""
+    from vitvis.atlas.map import LEAST
+
+    if eye is None or all(sum(len(site.keys) for site in backbone.sites) < LEAST for backbone in backbones):
+        return None
+    from vitvis.atlas.map.features import Sight
+
+    return Sight(eye)
+
+
+def _tiles(backbone: Backbone) -> Tiles | None:
+    from vitvis.atlas.map import LEAST
+    from vitvis.atlas.map.tiles import Tiles
+
+    count = sum(len(site.keys) for site in backbone.sites)
+    return Tiles(count) if count >= LEAST else None
+
+
+def _write_sprites(
+    output: Output, backbone: Backbone, tile: int, veil: _Veil, pool: ThreadPoolExecutor, tiles: Tiles | None
+) -> dict[str, dict[str, Any]]:
+    """Draw the sprites of all sites, and hand those of their units to `tiles`; return the columns of each by its id."""
     tables = {}
-    with ThreadPoolExecutor(min(4, count_cores())) as pool:
-        for backbone in backbones:
-            lead = overview.lead_kind(backbone)
-            for site in backbone.sites:
-                chosen = overview.choose(site)
-                sheets = draw_sheets(site.pictures, tile, chosen, pool, column=site.kind == lead)
-                for place, data in enumerate(sheets.files):
-                    output.write(f"sprites/{site.id}-{place}.webp", data)
-                output.write(f"sprites/{site.id}.webp", sheets.mosaic)
-                tables[site.id] = site_table(site, sheets, veil)
+    lead = overview.lead_kind(backbone)
+    first = 0
+    for site in backbone.sites:
+
+        def keep(place: int, sprite: Image.Image, first: int = first, count: int = len(site.keys)) -> None:
+            if tiles is not None and place < count:
+                tiles.put(first + place, sprite)
+
+        chosen = overview.choose(site)
+        sheets = draw_sheets(site.pictures, tile, chosen, pool, column=site.kind == lead, keep=keep)
+        for number, data in enumerate(sheets.files):
+            output.write(f"sprites/{site.id}-{number}.webp", data)
+        output.write(f"sprites/{site.id}.webp", sheets.mosaic)
+        tables[site.id] = site_table(site, sheets, veil)
+        first += len(site.keys)
     return tables
 
 
-def _write_details(output: Output, sites: Sequence[Site], *, exemplars: int, paths: bool, veil: _Veil) -> None:
+def _write_details(
+    output: Output,
+    sites: Sequence[Site],
+    *,
+    exemplars: int,
+    paths: bool,
+    veil: _Veil,
+    near: Mapping[str, list[list[tuple[str, int, float]]]],
+) -> None:
     """Write what unit pages need beyond their site's columns, 64 units a file."""
     commands = Commands()
     for site in sites:
-        details = SearchDetails(site, exemplars=exemplars, paths=paths)
+        details = SearchDetails(site, exemplars=exemplars, paths=paths, near=near.get(site.id))
         places: dict[int, list[int]] = {}
         for place, picture in enumerate(site.pictures):
             places.setdefault(picture.unit, []).append(place)

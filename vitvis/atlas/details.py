@@ -27,9 +27,13 @@ class SearchDetails:
         site: The site.
         exemplars: Strongest photos a unit; half as many of the weakest.
         paths: Whether the dataset's own names of photos are shown.
+        near: Neighbours `(site, place of the unit, similarity)` of each unit on the map; None: those of the site that
+            share most strongest photos, in the first search given.
     """
 
-    def __init__(self, site: Site, *, exemplars: int, paths: bool) -> None:
+    def __init__(
+        self, site: Site, *, exemplars: int, paths: bool, near: list[list[tuple[str, int, float]]] | None = None
+    ) -> None:
         self.site = site
         self.exemplars = exemplars
         self.paths = paths
@@ -37,16 +41,18 @@ class SearchDetails:
         self._maps = {run.id: _read_maps(run, site) for run, _ in site.searches}
         # rows of the maps follow the records of the search, which are in order of index, then of address in the run
         self._rows = {run.id: {unit: row for row, unit in enumerate(records)} for run, records in site.searches}
-        self.near: list[list[tuple[int, int]]] = []
-        if site.searches:
+        self.near = near or []
+        self.by = "photos" if near is None else "map"
+        if near is None and site.searches:
             records = site.searches[0][1]
             strongest = [records.get(unit, {}).get("strongest_index") or [] for unit in range(len(site.keys))]
-            self.near = nearest_units(strongest, NEAREST)
+            shared = nearest_units(strongest, NEAREST)
+            self.near = [[(site.id, other, float(count)) for other, count in found] for found in shared]
 
     def unit(self, unit: int) -> dict[str, Any]:
         """Return everything that searches know about one unit."""
         searches = [self._search(run, records[unit], unit) for run, records in self.site.searches if unit in records]
-        return {"near": self.near[unit] if self.near else [], "search": searches}
+        return {"near": self.near[unit] if self.near else [], "by": self.by, "search": searches}
 
     def _search(self, run: Run, record: dict[str, Any], unit: int) -> dict[str, Any]:
         maps = self._maps[run.id]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vitvis.atlas import overview
 from vitvis.atlas.details import PER_PART, number
@@ -14,13 +14,17 @@ from vitvis.atlas.output import Output, quoted
 from vitvis.atlas.sprites import COLUMNS
 from vitvis.config.values import flatten_values
 
+if TYPE_CHECKING:
+    from vitvis.atlas.map.writing import Plan
+
 __all__ = ["MARK", "atlas_data", "describe_run", "write_pages"]
 
 #: The file that marks a folder as an atlas.
 MARK = "data/atlas.js"
 _STATIC = Path(__file__).parent / "static"
 #: Parts of the script in the order in which they are joined; modules are blocked on `file://`.
-_SCRIPTS = ("tools", "sprites", "site", "unit", "photos", "compare", "find", "routes")
+_STYLES = ("atlas", "map")
+_SCRIPTS = ("tools", "sprites", "site", "unit", "photos", "compare", "find", "viewport", "map", "lasso", "routes")
 
 
 def describe_run(run: Run, veil: Callable[[Any], Any]) -> dict[str, Any]:
@@ -44,7 +48,12 @@ def describe_run(run: Run, veil: Callable[[Any], Any]) -> dict[str, Any]:
 
 
 def atlas_data(
-    title: str, tile: int, runs: Sequence[dict[str, Any]], backbones: Sequence[Backbone], worded: Container[str]
+    title: str,
+    tile: int,
+    runs: Sequence[dict[str, Any]],
+    backbones: Sequence[Backbone],
+    worded: Container[str],
+    maps: Mapping[str, Plan],
 ) -> dict[str, Any]:
     """Return what `data/atlas.js` holds: runs, backbones and their sites, without units.
 
@@ -54,6 +63,7 @@ def atlas_data(
         runs: As `describe_run` has them.
         backbones: Those that have units to show.
         worded: Sites whose units have words.
+        maps: Backbones that have a map.
     """
     return {
         "title": title,
@@ -67,9 +77,10 @@ def atlas_data(
                 "name": backbone.name,
                 "weights": backbone.weights,
                 "weights_id": backbone.weights_id,
+                "map": _describe_map(number, maps.get(backbone.id)),
                 "sites": [_describe_site(site, site.id in worded) for site in backbone.sites],
             }
-            for backbone in backbones
+            for number, backbone in enumerate(backbones)
         ],
     }
 
@@ -83,6 +94,7 @@ def write_pages(
     evaluations: Sequence[dict[str, Any]],
     sheets: Mapping[str, tuple[int, int, int]],
     worded: Container[str],
+    maps: Mapping[str, Plan],
 ) -> None:
     """Write `index.html`, and what it is made to look and act with.
 
@@ -95,6 +107,7 @@ def write_pages(
         evaluations: What `read_evaluation` returned.
         sheets: Number of sprite sheets, width and height of the mosaic, by site.
         worded: Sites whose units have words.
+        maps: Of backbones that have one.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -116,6 +129,7 @@ def write_pages(
             "runs": overview.runs_of(backbone, runs),
             "units": sum(len(site.keys) for site in backbone.sites),
             "words": any(site.id in worded for site in backbone.sites),
+            "map": maps.get(backbone.id),
             "photos": any(not picture.record for site in backbone.sites for picture in site.pictures),
         }
         for backbone in backbones
@@ -124,9 +138,13 @@ def write_pages(
         title=title, version=__version__, shown=shown, runs=described, evaluations=evaluations, sheets=sheets
     )
     out.write("index.html", page.encode())
-    out.write("assets/atlas.css", (_STATIC / "atlas.css").read_bytes())
+    out.write("assets/atlas.css", b"".join((_STATIC / f"{name}.css").read_bytes() for name in _STYLES))
     parts = [(_STATIC / "js" / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS]
     out.write("assets/atlas.js", ('"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n").encode())
+
+
+def _describe_map(number: int, plan: Plan | None) -> dict[str, int] | None:
+    return None if plan is None else {"id": number, "rows": plan.rows, "columns": plan.columns}
 
 
 def _describe_site(site: Site, words: bool) -> dict[str, Any]:

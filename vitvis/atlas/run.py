@@ -38,6 +38,8 @@ def run(cfg: Layer = None, /, **settings: Any) -> Atlas:
         tile=asked.tile,
         exemplars=asked.exemplars,
         paths=asked.paths,
+        eye=asked.eye if asked.map else None,
+        seed=asked.seed,
     )
 
 

@@ -28,3 +28,9 @@ class AtlasSettings:
     """Strongest photos of a unit; half as many of the weakest."""
     paths: bool = setting(False)
     """Show names of dataset files and absolute paths, instead of leaving them out."""
+    map: bool = setting(True)
+    """Lay the units of each backbone out on a map, near to each other where they look for the same."""
+    eye: str = setting("vitvis_resnet")
+    """Model in whose features units are near or far: a bundled one, or any of timm."""
+    seed: int = setting(0, minimum=0, maximum=limits.SEED)
+    """Of the maps."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +41,13 @@ class Sheets:
 
 
 def draw_sheets(
-    pictures: Sequence[Picture], tile: int, chosen: Sequence[int], pool: ThreadPoolExecutor, *, column: bool = False
+    pictures: Sequence[Picture],
+    tile: int,
+    chosen: Sequence[int],
+    pool: ThreadPoolExecutor,
+    *,
+    column: bool = False,
+    keep: Callable[[int, Image.Image], None] | None = None,
 ) -> Sheets:
     """Draw all pictures of a site.
 
@@ -51,6 +57,7 @@ def draw_sheets(
         chosen: Up to four pictures for the mosaic.
         pool: Threads; decoding and resizing happen in them.
         column: Whether the mosaic is a column, which shows them larger; else a square.
+        keep: Is handed place and sprite of each picture that could be read.
     """
     sheets = Sheets()
     kept: dict[int, Image.Image] = {}
@@ -65,6 +72,8 @@ def draw_sheets(
             if sprite is None:
                 continue
             sheet.paste(sprite, (place % COLUMNS * tile, place // COLUMNS * tile))
+            if keep is not None:
+                keep(start + place, sprite)
             if start + place in chosen:
                 kept[start + place] = sprite
         sheets.files.append(_webp(sheet))

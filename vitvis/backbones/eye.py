@@ -79,10 +79,16 @@ class Eye:
         }
 
     @torch.no_grad()
-    def look(self, images: Tensor) -> Look:
-        """Look at images `[B, 3, H, W]` in [0, 1] of any size; they are resized to the judge's own."""
+    def look(self, images: Tensor, *, logits: bool = True) -> Look:
+        """Look at images `[B, 3, H, W]` in [0, 1] of any size; they are resized to the judge's own.
+
+        Args:
+            images: What to look at.
+            logits: Whether its classifier is asked, too.
+        """
         own = resize(images.float(), self.backbone.image_size)
-        wanted = [*self.sites, *([self.head] if self.head else [])]
+        head = self.head if logits else None
+        wanted = [*self.sites, *([head] if head else [])]
 
         def visit(site: Site, found: Tensor) -> Tensor:
             kept = found[:, site.prefix_tokens :] if found.shape[1] > site.prefix_tokens else found
@@ -91,18 +97,18 @@ class Eye:
         with Tap(self.backbone, wanted) as tap:
             found: Mapping[str, Tensor] = tap(own, visit)
         features = torch.cat([found[site.name] for site in self.sites], 1)
-        return Look(features, None if self.head is None else found[self.head.name])
+        return Look(features, None if head is None else found[head.name])
 
 
-def load_eye(name: str, weights: str = "hub", depths: int = DEPTHS) -> Eye:
-    """Load a judge: any backbone, bundled, of timm, or with weights of a file.
+def load_eye(name: str, weights: str = "hub", depths: int = DEPTHS, image_size: int | None = None) -> Eye:
+    """Load an eye: any backbone, bundled, of timm, or with weights of a file; at its own size, or at another.
 
     Raises:
         VitvisError: no such model, no weights, or nothing to look with.
     """
     if weights == "none":
         raise VitvisError(f"weights=none: {name} would judge with random weights; give weights=FILE or leave it out")
-    return Eye(load_backbone(name, weights), depths)
+    return Eye(load_backbone(name, weights, image_size), depths)
 
 
 def _choose_sites(backbone: Backbone, depths: int) -> list[Site]:

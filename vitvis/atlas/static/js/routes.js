@@ -14,7 +14,8 @@ const route = async () => {
   const decode = (part) => { try { return decodeURIComponent(part); } catch { return part; } };
   const parts = path.split("/").filter(Boolean).map(decode), query = new URLSearchParams(search);
   const isCompare = parts[0] === "compare" && !findBackbone("compare"), isFind = parts[0] === "find" && !findBackbone("find");
-  const view = !parts.length ? (atlas.backbones.length ? "index" : "evaluation") : isCompare ? "compare" : isFind ? "find" : parts[0] === "evaluation" && !findBackbone("evaluation") ? "evaluation" : parts.length === 1 ? "index" : parts.length === 2 ? "site" : "unit";
+  const isMap = parts[0] === "map" && !findBackbone("map");
+  const view = !parts.length ? (atlas.backbones.length ? "index" : "evaluation") : isCompare ? "compare" : isFind ? "find" : isMap ? "map" : parts[0] === "evaluation" && !findBackbone("evaluation") ? "evaluation" : parts.length === 1 ? "index" : parts.length === 2 ? "site" : "unit";
   const mine = ++turn;
   bound.splice(0).forEach((undo) => undo());
   const old = $(`[data-view="${view}"]`);
@@ -23,13 +24,14 @@ const route = async () => {
   if (root !== old) old.replaceWith(root);
   for (const section of document.querySelectorAll("[data-view]")) section.hidden = section !== root;
   for (const item of document.querySelectorAll("[data-nav]")) item.dataset.nav === view ? item.setAttribute("aria-current", "page") : item.removeAttribute("aria-current");
-  document.title = [...parts.slice(isCompare || isFind ? 0 : 1).reverse(), atlas.title].join(" · ");
+  document.title = [...parts.slice(isCompare || isFind || isMap ? 0 : 1).reverse(), atlas.title].join(" · ");
   current = hash;
   scrollTo(0, 0);
   try {
     if (view === "site") await siteView(root, parts[0], parts[1], query);
     if (view === "unit") await unitView(root, parts[0], parts[1], parts.slice(2).join("/"), query);
     if (view === "find") await findView(root, parts[1], query);
+    if (view === "map") await mapView(root, parts[1], query);
     if (view === "compare") await compareView(root, parts[1], parts[2], query);
   } catch (error) {
     missing(root, error.message);

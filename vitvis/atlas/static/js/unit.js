@@ -134,7 +134,7 @@ const seeds = (site, table, places, chosen, backboneId, siteName, key) => places
 const settings = (run) => h("details", {}, h("summary", {}, `All settings of ${run.name}`),
   h("dl", { class: "settings" }, [["recipe", run.recipe], ["vitvis", run.vitvis], ["made", run.created], ...Object.entries(run.settings)].map(([name, value]) =>
     h("div", {}, h("dt", {}, name), h("dd", { class: "mono" }, value)))));
-const copy = async (text) => {
+const copy = async (text, done = "Command copied") => {
   try { await navigator.clipboard.writeText(text); } catch {
     const area = h("textarea", { style: "position:fixed;opacity:0" });
     area.value = text;
@@ -143,5 +143,5 @@ const copy = async (text) => {
     document.execCommand("copy");
     area.remove();
   }
-  say("Command copied");
+  say(done);
 };

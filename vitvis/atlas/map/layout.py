@@ -1,0 +1,84 @@
+"""Where units stand on the map: a plane from many dimensions, then a place of its own for each on a grid."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ENOUGH", "grid_shape", "has_neighbourhoods", "plane", "snap"]
+
+#: Fewer units than this are laid out by their first two principal components.
+ENOUGH = 64
+_ASPECT = 1.3
+
+
+def has_neighbourhoods() -> bool:
+    """Say whether PaCMAP is there (the extra `map`)."""
+    return importlib.util.find_spec("pacmap") is not None
+
+
+def plane(rows: NDArray[np.floating], seed: int) -> NDArray[np.float64]:
+    """Return a place on a plane for each row, `[N, 2]`, near to each other where rows `[N, D]` are.
+
+    PaCMAP (Wang, Huang, Rudin and Shaposhnik 2021, JMLR 22) keeps neighbourhoods and the order of groups. Without it,
+    or for few rows, the first two columns are the plane.
+
+    Args:
+        rows: Principal components, most spread first.
+        seed: Decides the draw of PaCMAP's pairs.
+    """
+    if rows.shape[1] < 2:
+        return np.pad(np.asarray(rows, np.float64), ((0, 0), (0, 2 - rows.shape[1])))
+    if len(rows) < ENOUGH or not has_neighbourhoods():
+        return np.asarray(rows[:, :2], np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pacmap import PaCMAP
+
+        found = PaCMAP(random_state=seed, apply_pca=False).fit_transform(np.array(rows, np.float32), init="pca")
+    return np.asarray(found, np.float64)
+
+
+def grid_shape(count: int) -> tuple[int, int]:
+    """Return rows and columns of a grid with a cell for each of so many units, a little wider than high."""
+    columns = max(1, math.ceil(math.sqrt(count * _ASPECT)))
+    return max(1, math.ceil(count / columns)), columns
+
+
+def snap(points: NDArray[np.floating], rows: int, columns: int) -> NDArray[np.int64]:
+    """Return a cell of its own for each point `[N, 2]`, int64 `[N]`, row by row; x grows to the right, y downwards.
+
+    The grid is cut in half along its longer side, and the points by rank along the same side so that each half gets
+    as many as it has cells, until one cell is left: order is kept, crowds spread and gaps close. N log² N.
+
+    Raises:
+        ValueError: more points than cells.
+    """
+    if len(points) > rows * columns:
+        raise ValueError(f"{len(points)} points do not fit into {rows} x {columns} cells")
+    cells = np.zeros(len(points), np.int64)
+    waiting = [(np.arange(len(points)), 0, rows, 0, columns)]
+    while waiting:
+        own, top, bottom, left, right = waiting.pop()
+        if not len(own):
+            continue
+        height, width = bottom - top, right - left
+        if height == width == 1:
+            cells[own] = top * columns + left
+            continue
+        axis = 0 if width >= height else 1
+        ordered = own[np.argsort(points[own, axis], kind="stable")]
+        if axis == 0:
+            middle = left + width // 2
+            first = min(len(own), round(len(own) * (middle - left) / width))
+            first = max(min(first, height * (middle - left)), len(own) - height * (right - middle))
+            waiting += [(ordered[:first], top, bottom, left, middle), (ordered[first:], top, bottom, middle, right)]
+        else:
+            middle = top + height // 2
+            first = min(width * (middle - top), len(own))
+            waiting += [(ordered[:first], top, middle, left, right), (ordered[first:], middle, bottom, left, right)]
+    return cells
