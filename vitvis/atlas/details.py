@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = ["PER_PART", "SearchDetails", "even_bars", "number"]
 PER_PART = 64
 NEAREST = 10
 _BARS = 48
+_LABELS = 8  # bars of classes
 
 
 class SearchDetails:
@@ -38,6 +40,7 @@ class SearchDetails:
         self.exemplars = exemplars
         self.paths = paths
         self._images = {run.id: _read_images(run) for run, _ in site.searches}
+        self._effects = {run.id: _read_effects(run, site) for run, _ in site.searches}
         self._maps = {run.id: _read_maps(run, site) for run, _ in site.searches}
         # rows of the maps follow the records of the search, which are in order of index, then of address in the run
         self._rows = {run.id: {unit: row for row, unit in enumerate(records)} for run, records in site.searches}
@@ -81,8 +84,21 @@ class SearchDetails:
             "grid": list(own.shape[1:]) if own is not None else None,
             "scale": [number(end) for end in scale] if scale is not None else None,
             "strong": strong,
+            "labels": self._labels(run, record),
+            "effect": self._effects[run.id].get(record["address"]),
             "weak": [self._photo(run, index, value) for index, value in weak[: (self.exemplars + 1) // 2]],
         }
+
+    def _labels(self, run: Run, record: dict[str, Any]) -> list[Any] | None:
+        """Return `[photos, [[label, count], ...]]` of the strongest photos, most first; None without labels."""
+        if record.get("label_name"):
+            counted = list(zip(record["label_name"], record["label_count"], strict=True))
+            total = record["labelled"]
+        else:  # a search from before labels were counted, or of a stream: of the photos it has kept
+            rows = [self._images[run.id].get(int(index)) or {} for index in record.get("strongest_index") or []]
+            counts = Counter(str(row["label_name"]) for row in rows if row.get("label_name"))
+            counted, total = counts.most_common(_LABELS), len(rows)
+        return [total, [[tidy(str(name)), count] for name, count in counted[:_LABELS]]] if counted else None
 
     def _photo(self, run: Run, index: int, value: float) -> dict[str, Any]:
         photo: dict[str, Any] = {"i": int(index), "a": number(value)}
@@ -142,6 +158,21 @@ def _read_images(run: Run) -> dict[int, dict[str, Any]]:
 
     path = run.table("images.parquet")
     return {row["index"]: row for row in pq.ParquetFile(path).read().to_pylist()} if path is not None else {}
+
+
+def _read_effects(run: Run, site: Site) -> dict[str, list[Any]]:
+    """Return `[photos, [[class, drop of its logit], ...]]` of the units of a site that the search has silenced."""
+    import pyarrow.parquet as pq
+
+    path = run.table("ablation.parquet")
+    if path is None:
+        return {}
+    rows = pq.read_table(path, filters=[("site", "==", site.name)]).to_pylist()
+    return {
+        row["address"]: [row["photos"], [[tidy(str(name)), number(drop, 3)] for name, drop in
+                                         list(zip(row["name"], row["drop"], strict=True))[:_LABELS]]]
+        for row in rows if row["name"]
+    }  # fmt: skip
 
 
 def _read_maps(run: Run, site: Site) -> Any:

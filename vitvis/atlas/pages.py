@@ -23,8 +23,21 @@ __all__ = ["MARK", "atlas_data", "describe_run", "write_pages"]
 MARK = "data/atlas.js"
 _STATIC = Path(__file__).parent / "static"
 #: Parts of the script in the order in which they are joined; modules are blocked on `file://`.
-_STYLES = ("atlas", "map")
-_SCRIPTS = ("tools", "sprites", "site", "unit", "photos", "compare", "find", "viewport", "map", "lasso", "routes")
+_STYLES = ("atlas", "panel", "map")
+_SCRIPTS = (
+    "tools",
+    "sprites",
+    "site",
+    "unit",
+    "panel",
+    "photos",
+    "compare",
+    "find",
+    "viewport",
+    "map",
+    "lasso",
+    "routes",
+)
 
 
 def describe_run(run: Run, veil: Callable[[Any], Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Sheets:
         files: The sheets, as WebP.
         colours: Mean colour of each picture as `rrggbb`: what a tile shows until its sheet is there.
         sizes: Width and height of each picture; (0, 0) where it is missing.
+        alpha: Whether each picture has an alpha channel; sprites show it without.
         mosaic: The chosen pictures in a square or a column, as WebP.
         mosaic_size: Its width and height.
     """
@@ -36,6 +37,7 @@ class Sheets:
     files: list[bytes] = field(default_factory=list)
     colours: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
+    alpha: list[int] = field(default_factory=list)
     mosaic: bytes = b""
     mosaic_size: tuple[int, int] = (1, 1)
 
@@ -66,8 +68,9 @@ def draw_sheets(
         rows = -(-len(part) // COLUMNS)
         sheet = Image.new("RGB", (COLUMNS * tile, rows * tile), _EMPTY)
         loaded = pool.map(lambda picture: _load(picture.path, tile), part)
-        for place, (sprite, size) in enumerate(loaded):
+        for place, (sprite, size, alpha) in enumerate(loaded):
             sheets.sizes.append(size)
+            sheets.alpha.append(int(alpha))
             sheets.colours.append("{:02x}{:02x}{:02x}".format(*_mean(sprite)) if sprite else "")
             if sprite is None:
                 continue
@@ -82,21 +85,21 @@ def draw_sheets(
     return sheets
 
 
-def _load(path: Path | None, tile: int) -> tuple[Image.Image | None, tuple[int, int]]:
+def _load(path: Path | None, tile: int) -> tuple[Image.Image | None, tuple[int, int], bool]:
     if path is None:
-        return None, (0, 0)
+        return None, (0, 0), False
     try:
         with Image.open(path) as image:
             image.load()
-            size, picture = image.size, image.convert("RGB")
+            size, alpha, picture = image.size, image.mode in ("RGBA", "LA"), image.convert("RGB")
     except (OSError, SyntaxError):  # a damaged picture is an empty tile, not the end of the atlas
-        return None, (0, 0)
+        return None, (0, 0), False
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
     box = (left, top, left + side, top + side)
     method = Image.Resampling.LANCZOS if side > tile else Image.Resampling.BICUBIC
     reduce = {"reducing_gap": 2.0} if side > 2 * tile else {}
-    return picture.resize((tile, tile), method, box=box, **reduce), size
+    return picture.resize((tile, tile), method, box=box, **reduce), size, alpha
 
 
 def _mean(sprite: Image.Image) -> tuple[int, int, int]:

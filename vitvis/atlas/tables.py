@@ -48,6 +48,7 @@ def site_table(site: Site, sheets: Sheets, veil: Callable[[Any], Any]) -> dict[s
         **columns,
         "colour": sheets.colours,
         "size": sheets.sizes,
+        "alpha": sheets.alpha,
         "sheets": len(sheets.files),
         "mosaic": sheets.mosaic_size,
         "file": [None] * len(pictures),

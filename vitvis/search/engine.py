@@ -22,7 +22,7 @@ from vitvis.launch.cores import count_cores
 from vitvis.launch.isolation import isolated
 from vitvis.launch.shards import Shard
 from vitvis.runs import RunFolder, check_folder, recipe_hash, site_folder
-from vitvis.search import views, writing
+from vitvis.search import ablation, views, writing
 from vitvis.search.layout import Layout, make_layout
 from vitvis.search.module import ExemplarSearch
 from vitvis.search.reading import read_search
@@ -86,7 +86,7 @@ def search(settings: SearchSettings) -> Path | None:
         if _is_missing(folder):
             module, seconds = _pass(settings, backbone, layout, source, out, trainer)
             if trainer.is_global_zero:
-                _write_results(settings, backbone, module, folder, trainer.world_size, seconds)
+                _write_results(settings, backbone, source, module, folder, trainer.world_size, seconds)
         if trainer.is_global_zero:
             folder.remove(FOLDER)
             _draw(settings, backbone, source, folder, optimised)
@@ -121,6 +121,7 @@ def _identity(
             "units",
             "tokens",
             "k",
+            "labels",
             "sample",
             "per_decile",
             "seed",
@@ -158,9 +159,11 @@ def _pass(
 ) -> tuple[ExemplarSearch, float]:
     """Go over this process's batches, leave its part on the disk, and return the seconds that took."""
     on_gpu = trainer.strategy.root_device.type != "cpu"
+    labelled = settings.labels if source.random_access and (source.labels >= 0).any() else 0
     new_state: Callable[[torch.device], SearchState] = lambda device: start(  # noqa: E731
-        layout, settings.k, sample=settings.sample, seed=settings.seed, maps=settings.maps, device=device
-    )
+        layout, settings.k, sample=settings.sample, seed=settings.seed, maps=settings.maps, labelled=labelled,
+        device=device,
+    )  # fmt: skip
     with Tap(backbone, [group.site.source for group in layout.groups]) as tap:
         module = ExemplarSearch(
             backbone,
@@ -185,7 +188,13 @@ def _workers(settings: SearchSettings, on_gpu: bool) -> int:
 
 
 def _write_results(
-    settings: SearchSettings, backbone: Backbone, module: ExemplarSearch, folder: RunFolder, world: int, seconds: float
+    settings: SearchSettings,
+    backbone: Backbone,
+    source: Source,
+    module: ExemplarSearch,
+    folder: RunFolder,
+    world: int,
+    seconds: float,
 ) -> None:
     """Join what all processes have found, and write records, maps and lists."""
     joined, skipped = module.joined(), module.skipped
@@ -195,6 +204,8 @@ def _write_results(
         folder.discard()  # or mended data under the same names would be taken for done
         raise VitvisError(f"data={settings.data}: no image of it could be used{first}")
     records = writing.make_records(joined, module.layout, backbone.name, backbone.weights_id, settings.per_decile)
+    if joined.labelled is not None:
+        writing.count_labels(records, joined.labelled, module.layout, source)
     writing.write_maps(folder, joined, module.layout)
     writing.write_skipped(folder, skipped)
     for number, (site, rows) in enumerate(records.items()):
@@ -235,6 +246,8 @@ def _draw(
         writing.write_items(
             folder, views.write_thumbs_of_stream(folder.path, source, view, wanted, thumbs=thumbs, bands=settings.bands)
         )
+    if settings.ablate and settings.thumbs != "none" and not folder.is_whole(ablation.FILE):
+        ablation.write_effects(folder, run, backbone, settings.ablate)
     if settings.thumbs == "none" or settings.strips == "none":
         return
     drawn = folder.path / "strips" / ".fit"  # which fit run the strips show

@@ -37,6 +37,7 @@ class SearchState:
         outside: Likewise outside.
         regions: int64 `[U]`, images that have both an inside and an outside at the unit's grid.
         fired: int64 `[U]`, tokens on which a latent was on; 0 of other units.
+        labelled: The n highest images of each unit, whose labels are counted; None where they have none.
     """
 
     strongest: TopK
@@ -52,6 +53,7 @@ class SearchState:
     outside: Tensor
     regions: Tensor
     fired: Tensor
+    labelled: TopK | None = None
 
     def pack(self) -> dict[str, Any]:
         """Return plain tensors, numbers and lists, on the CPU."""
@@ -60,6 +62,8 @@ class SearchState:
         own |= {f"weakest_{name}": getattr(self.weakest, name).cpu() for name in ("keys", "slots")}
         own |= {f"moments_{name}": getattr(self.moments, name).cpu() for name in ("total", "squares", "positive")}
         own |= {f"sample_{name}": getattr(self.sample, name).cpu() for name in ("hashes", "indices", "values")}
+        if self.labelled is not None:
+            own |= {f"labelled_{name}": getattr(self.labelled, name).cpu() for name in ("keys", "slots")}
         return own | {
             "maps": {name: _pack_maps(value.cpu()) for name, value in self.maps.items()},
             "count": self.moments.count,
@@ -79,6 +83,7 @@ class SearchState:
             maps={name: _unpack_maps(value).to(device) for name, value in packed["maps"].items()},
             moments=Moments(packed["count"], *(get(f"moments_{name}") for name in ("total", "squares", "positive"))),
             sample=Sample(packed["sample_hashes"], packed["sample_indices"], get("sample_values"), packed["seed"]),
+            labelled=TopK(get("labelled_keys"), get("labelled_slots")) if "labelled_keys" in packed else None,
             **{name: get(name) for name in _TENSORS},
         )
 
@@ -103,7 +108,14 @@ def _unpack_maps(packed: Any) -> Tensor:
 
 
 def start(
-    layout: Layout, k: int, *, sample: int = 0, seed: int = 0, maps: bool = True, device: torch.device | str = "cpu"
+    layout: Layout,
+    k: int,
+    *,
+    sample: int = 0,
+    seed: int = 0,
+    maps: bool = True,
+    labelled: int = 0,
+    device: torch.device | str = "cpu",
 ) -> SearchState:
     """Return the state before the first image.
 
@@ -113,6 +125,7 @@ def start(
         sample: Images that deciles are drawn from.
         seed: Of that draw.
         maps: Whether to keep patch maps of the strongest images.
+        labelled: Strongest images whose labels are counted.
         device: Where all of it lies, but for the hashes of the sample.
     """
     width = layout.width
@@ -135,6 +148,7 @@ def start(
         outside=statistics.zero_sum(width, device),
         regions=torch.zeros(width, dtype=torch.int64, device=device),
         fired=torch.zeros(width, dtype=torch.int64, device=device),
+        labelled=topk.empty(width, labelled, device=device) if labelled else None,
     )
 
 
@@ -171,6 +185,8 @@ def observe(state: SearchState, layout: Layout, readings: Mapping[str, SiteReadi
     strong, weak = _rankable(values, layout, indices)
     state.weakest, _ = topk.update(state.weakest, weak, indices)
     state.strongest, placed = topk.update(state.strongest, strong, indices)
+    if state.labelled is not None:
+        state.labelled, _ = topk.update(state.labelled, strong, indices)
     bounds = torch.tensor([group.first for group in layout.groups] + [layout.width], device=values.device)
     cuts = torch.searchsorted(placed.units, bounds).tolist()  # the units come sorted
     for group, low, high in zip(layout.groups, cuts, cuts[1:], strict=False):
@@ -257,4 +273,7 @@ def merge_states(first: SearchState, second: SearchState, layout: Layout) -> Sea
         outside=first.outside + second.outside,
         regions=first.regions + second.regions,
         fired=first.fired + second.fired,
+        labelled=None
+        if first.labelled is None or second.labelled is None
+        else topk.merge(first.labelled, second.labelled)[0],
     )

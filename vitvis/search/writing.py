@@ -17,10 +17,12 @@ from vitvis.search.sample import draw_deciles
 from vitvis.search.state import OFF, SearchState
 
 if TYPE_CHECKING:
+    from vitvis.data.source import Source
     from vitvis.runs import RunFolder
 
 __all__ = [
     "background_table",
+    "count_labels",
     "kept_indices",
     "make_records",
     "write_background",
@@ -85,6 +87,32 @@ def make_records(
                 }
             )
     return records
+
+
+#: Labels of a unit's strongest images that a record names.
+LABELS = 12
+
+
+def count_labels(records: dict[str, list], ranking: topk.TopK, layout: Layout, source: Source) -> None:
+    """Add to records which labels the strongest images have: `label, label_name, label_count`, and `labelled` of them.
+
+    Args:
+        records: By site, as `make_records` returns them; columns are added.
+        ranking: The strongest images of each unit.
+        layout: The units.
+        source: Knows the labels; an image without one counts in `labelled` alone.
+    """
+    indices = topk.decode(ranking)[1].cpu().numpy()
+    for group in layout.groups:
+        for offset, record in enumerate(records[group.site.name]):
+            own = indices[group.first + offset]
+            labels = source.labels[own[own >= 0]]
+            found, counts = np.unique(labels[labels >= 0], return_counts=True)
+            order = np.lexsort((found, -counts))[:LABELS]
+            record["labelled"] = len(labels)
+            record["label"] = found[order].tolist()
+            record["label_name"] = [source.classes.names[label] or str(label) for label in found[order]]
+            record["label_count"] = counts[order].tolist()
 
 
 def kept_indices(records: Iterable[dict[str, Any]], columns: Sequence[str] | None = None) -> list[int]:

@@ -13,7 +13,7 @@ __all__ = ["ENOUGH", "grid_shape", "has_neighbourhoods", "plane", "snap"]
 
 #: Fewer units than this are laid out by their first two principal components.
 ENOUGH = 64
-_ASPECT = 1.3
+_ASPECT = 1.6
 
 
 def has_neighbourhoods() -> bool:
@@ -50,35 +50,40 @@ def grid_shape(count: int) -> tuple[int, int]:
 
 
 def snap(points: NDArray[np.floating], rows: int, columns: int) -> NDArray[np.int64]:
-    """Return a cell of its own for each point `[N, 2]`, int64 `[N]`, row by row; x grows to the right, y downwards.
+    """Return a cell of its own for each of N points `[N, 2]`, int64 `[N]`, row by row; x grows right, y downwards.
 
-    The grid is cut in half along its longer side, and the points by rank along the same side so that each half gets
-    as many as it has cells, until one cell is left: order is kept, crowds spread and gaps close. N log² N.
+    The first N cells are filled. A part of the grid is cut in half along its longer side, and its points by rank along
+    the same side so that each half gets as many as it has cells, until one cell is left: order is kept, crowds spread,
+    gaps close. N log² N.
 
     Raises:
         ValueError: more points than cells.
     """
     if len(points) > rows * columns:
         raise ValueError(f"{len(points)} points do not fit into {rows} x {columns} cells")
+    full, rest = divmod(len(points), columns)  # rows that are filled, and cells of the next one
+
+    def room(top: int, bottom: int, left: int, right: int) -> int:
+        partial = max(0, min(right, rest) - left) if top <= full < bottom else 0
+        return max(0, min(bottom, full) - top) * (right - left) + partial
+
     cells = np.zeros(len(points), np.int64)
     waiting = [(np.arange(len(points)), 0, rows, 0, columns)]
     while waiting:
         own, top, bottom, left, right = waiting.pop()
         if not len(own):
             continue
-        height, width = bottom - top, right - left
-        if height == width == 1:
+        if bottom - top == right - left == 1:
             cells[own] = top * columns + left
             continue
-        axis = 0 if width >= height else 1
-        ordered = own[np.argsort(points[own, axis], kind="stable")]
-        if axis == 0:
-            middle = left + width // 2
-            first = min(len(own), round(len(own) * (middle - left) / width))
-            first = max(min(first, height * (middle - left)), len(own) - height * (right - middle))
-            waiting += [(ordered[:first], top, bottom, left, middle), (ordered[first:], top, bottom, middle, right)]
+        wide = right - left >= bottom - top
+        ordered = own[np.argsort(points[own, 0 if wide else 1], kind="stable")]
+        if wide:
+            middle = (left + right) // 2
+            halves = (top, bottom, left, middle), (top, bottom, middle, right)
         else:
-            middle = top + height // 2
-            first = min(width * (middle - top), len(own))
-            waiting += [(ordered[:first], top, middle, left, right), (ordered[first:], middle, bottom, left, right)]
+            middle = (top + bottom) // 2
+            halves = (top, middle, left, right), (middle, bottom, left, right)
+        first = room(*halves[0])
+        waiting += [(ordered[:first], *halves[0]), (ordered[first:], *halves[1])]
     return cells

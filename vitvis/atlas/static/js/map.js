@@ -218,6 +218,7 @@ const mapView = async (root, backboneId, query) => {
   note.textContent = `${units.length.toLocaleString("en")} units, placed by what ${data.eye} sees in their pictures and best photos${data.neighbourhoods ? " (PaCMAP, then one cell a unit)" : ", by two principal components"}. `
     + "Drag to move, wheel or pinch to zoom, click to open; shift or alt and drag to choose.";
   setTint(colour.value);
+  if (query.get("unit")) jump(query.get("unit"));
   canvas.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const step = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];

@@ -38,18 +38,22 @@ const heat = (text, [rows, columns]) => {
   return canvas;
 };
 
-const histogram = (search) => {
-  const [counts, low, high] = search.hist, top = Math.max(...counts, 1), width = 460, height = 96, head = 16;
+const histogram = (search, picture) => {  // of all photos; marked: their mean, and the picture's own value
+  const [counts, low, end] = search.hist, top = Math.max(...counts, 1), width = 460, height = 96, head = 30;
+  const far = picture !== null && picture > end + 1.5 * (end - low), high = picture !== null && !far ? Math.max(end, picture) : end;
+  const x = (value) => ((value - low) / (high - low)) * width, slot = ((end - low) / counts.length / (high - low)) * width;
   const bars = counts.map((count, place) => {
     const tall = count >= 0.05 ? Math.max(1, (Math.log1p(count) / Math.log1p(top)) * height) : 0;
-    return svg("rect", { x: (place / counts.length) * width, width: Math.max(1, width / counts.length - 1), y: head + height - tall, height: tall });
+    return svg("rect", { x: place * slot, width: Math.max(1, slot - 1), y: head + height - tall, height: tall });
   });
-  const text = (x, y, anchor, value) => svg("text", { x, y, "text-anchor": anchor }, value);
-  const mean = ((search.mean - low) / (high - low)) * width;
-  const mark = search.mean === null || !(mean >= 0 && mean <= width) ? [] : [
-    svg("line", { class: "mark", x1: mean, x2: mean, y1: head - 2, y2: head + height }),
-    text(Math.min(Math.max(mean, 30), width - 30), 10, "middle", `mean ${show(search.mean, 2)}`)];
+  const text = (at, y, anchor, value) => svg("text", { x: at, y, "text-anchor": anchor }, value);
+  const mark = (value, label, y, kind) => {
+    if (value === null || value === undefined || !(x(value) >= 0)) return [];
+    const at = Math.min(width, x(value)), anchor = at > width - 70 ? "end" : at < 40 ? "start" : "middle";
+    return [svg("line", { class: kind, x1: at, x2: at, y1: y + 3, y2: head + height }), text(at, y, anchor, label)];
+  };
+  const marks = [...mark(search.mean, `mean ${show(search.mean, 2)}`, 24, "mark"), ...mark(picture, `this picture ${show(picture)}${far ? " →" : ""}`, 10, "mark picture")];
   return h("figure", { class: "hist" }, svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height + head + 18}`, role: "img",
-    "aria-label": `Histogram of activations from ${show(low)} to ${show(high)}, mean ${show(search.mean)}, counts on a logarithmic scale` },
-  ...bars, ...mark, text(0, head + height + 14, "start", show(low)), text(width / 2, head + height + 14, "middle", "activation; counts on a logarithmic scale"), text(width, head + height + 14, "end", show(high))));
+    "aria-label": `Histogram of activations from ${show(low)} to ${show(end)}, mean ${show(search.mean)}${picture === null ? "" : `, of this picture ${show(picture)}`}, counts on a logarithmic scale` },
+  ...bars, ...marks, text(0, head + height + 14, "start", show(low)), text(width / 2, head + height + 14, "middle", "activation; counts on a logarithmic scale"), text(width, head + height + 14, "end", show(high))));
 };

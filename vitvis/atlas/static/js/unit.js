@@ -6,7 +6,7 @@ const unitView = async (root, backboneId, siteName, key, query) => {
   const unit = table.keys.indexOf(key);
   if (unit < 0) return missing(root, `There is no unit ${key} of ${siteName} in this atlas.`, link(backboneId, siteName));
   const details = (await load(`${site.id}-${Math.floor(unit / atlas.part)}`))[unit % atlas.part];
-  await loadPhotos();
+  const [near] = await Promise.all([neighbours(backboneId, details), loadPhotos()]);
   const places = picturesOf(table)[unit];
   const place = places[+query.get("picture")] ?? places[0];
   const units = orders.get(site.id)?.includes(unit) ? orders.get(site.id) : table.keys.map((_, other) => other);
@@ -27,6 +27,7 @@ const unitView = async (root, backboneId, siteName, key, query) => {
     h("h2", {}, "The image"),
     photo ? h("p", { class: "lead" }, command ? "No image has been optimised for this unit yet; the command below makes one." : "No image has been optimised for this unit.")
       : imageFacts(site, table, place, search),
+    verdict(table, place),
     seeds(site, table, places, place, backboneId, siteName, key),
     table.strip[place] ? [h("h2", {}, "Over the steps"), h("img", { class: "strip", loading: "lazy", src: table.strip[place], alt: "The image at evenly spaced steps, first to last" })] : null,
   ].flat();
@@ -39,6 +40,7 @@ const unitView = async (root, backboneId, siteName, key, query) => {
         button("previous", "← Previous", () => go(units[at - 1]), at <= 0),
         button("next", "Next →", () => go(units[at + 1]), at >= units.length - 1),
         button("random", "Random", random),
+        findBackbone(backboneId).map ? h("a", { class: "button", id: "on-map", href: `${link("map", backboneId)}?unit=${encodeURIComponent(table.addresses[unit])}` }, "On the map") : null,
         h("a", { class: "button", href: `${link("compare", backboneId, siteName)}?units=${encodeURIComponent(key)}` }, "Compare"))),
     alone ? "" : pictures,
     table.message[place] ? h("p", { class: "problem" }, table.message[place]) : "",
@@ -47,10 +49,10 @@ const unitView = async (root, backboneId, siteName, key, query) => {
       h("div", {},
         alone ? own : null,
         search || table.words[unit].length || table.concept[unit] !== null ? photoFacts(table, unit, search) : null,
-        search?.hist ? histogram(search) : null,
-        details.near.length ? [h("h2", {}, "Nearest units, by strongest photos shared"), h("div", { class: "row near" }, details.near.map(([other, shared]) =>
-          h("a", { href: link(backboneId, siteName, table.keys[other]), title: `${table.addresses[other]}: ${shared} shared` },
-            h("span", { class: "sprite", style: spriteStyle(site, table, other, 64) }), h("span", { class: "under" }, table.keys[other]))))] : null)),
+        search?.hist ? histogram(search, photo || table.status[place] !== "ok" ? null : table.activation[place]) : null,
+        search ? classBars(search) : null,
+        search ? effectBars(search) : null,
+        near)),
     ...details.search.map((found) => exemplars(found, toggle, details.search.length > 1)),
     command ? h("h2", {}, photo ? "Make an image of this unit" : "Rebuild this image") : "",
     command ? h("pre", { id: "command" }, command) : "",
@@ -70,7 +72,7 @@ const hero = (site, table, place, unit, search) => {  // the work's three pictur
   const photo = table.status[place] === "photo", best = search?.strong[0];
   const caption = (title, text) => h("figcaption", {}, h("b", {}, title), h("span", { class: "quiet" }, text));
   const figures = [];
-  if (!photo) figures.push(h("figure", {}, bigPicture(site, table, place, unit), caption("Optimised image",
+  if (!photo) figures.push(h("figure", {}, bigPicture(site, table, place, unit), table.alpha[place] ? alphaSwitch() : null, caption("Optimised image",
     table.status[place] === "ok" ? `activation ${show(table.activation[place])}` : table.status[place])));
   if (best && isHere(search, best)) {
     const picture = (alt, more) => h("span", { class: "photo" }, h("img", { src: thumb(search, best), alt }), more);
@@ -84,7 +86,7 @@ const hero = (site, table, place, unit, search) => {  // the work's three pictur
 };
 const bigPicture = (site, table, place, unit) => {
   const file = table.file[place], alt = `Image optimised for ${table.addresses[unit]}`;
-  if (file) return h("a", { href: file, target: "_blank", rel: "noopener", "aria-label": "Open the full-size image" }, h("img", { class: "big", src: file, alt, style: `background-color:#${table.colour[place]}` }));
+  if (file) return h("a", { href: file, target: "_blank", rel: "noopener", "aria-label": "Open the full-size image" }, h("img", { class: `big${table.alpha[place] ? " alpha" : ""}`, src: file, alt, style: `background-color:#${table.colour[place]}` }));
   const side = Math.min(420, innerWidth - 48);
   return h("div", { role: "img", "aria-label": alt, class: "sprite", style: spriteStyle(site, table, place, side) });
 };
@@ -102,7 +104,6 @@ const imageFacts = (site, table, place, search) => {
     ["selectivity", show(table.selectivity[place])],
     ["high frequencies", percent(table.hf_share[place])],
     table.judge[place] !== null && ["judge", `${show(table.judge[place], 2)}${table.judges[place] ? ` by ${table.judges[place]}` : ""}`],
-    table.choice[place] !== null && ["choice test", percent(table.choice[place])],
     table.class_probability[place] !== null && ["class, to the judge", `${percent(table.class_probability[place])}${table.class_rank[place] === null ? "" : `, place ${show(table.class_rank[place], 3)}`}`],
     table.kept[place] !== null && ["activation kept", percent(table.kept[place])],
     table.agreement[place] !== null && ["seeds agree", percent(table.agreement[place])],
