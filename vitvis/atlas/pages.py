@@ -25,19 +25,8 @@ _STATIC = Path(__file__).parent / "static"
 #: Parts of the script in the order in which they are joined; modules are blocked on `file://`.
 _STYLES = ("atlas", "panel", "map")
 _SCRIPTS = (
-    "tools",
-    "sprites",
-    "site",
-    "unit",
-    "panel",
-    "photos",
-    "compare",
-    "find",
-    "viewport",
-    "map",
-    "lasso",
-    "routes",
-)
+    "tools", "sprites", "site", "unit", "panel", "photos", "compare", "find", "viewport", "map", "lasso", "routes",
+)  # fmt: skip
 
 
 def describe_run(run: Run, veil: Callable[[Any], Any]) -> dict[str, Any]:
