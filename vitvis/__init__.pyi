@@ -9,6 +9,7 @@ from . import runs as runs
 from . import search as search
 from . import sites as sites
 from . import sweep as sweep
+from .atlas.show import show as show
 from .backbones import Tap as Tap
 from .backbones import load_backbone as load_backbone
 from .backbones import parse_units as parse_units

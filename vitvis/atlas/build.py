@@ -15,6 +15,7 @@ from vitvis.atlas.evaluations import read_evaluation
 from vitvis.atlas.model import Backbone, Site
 from vitvis.atlas.output import Output, script
 from vitvis.atlas.privacy import tidy_value
+from vitvis.atlas.publish import CARD, write_card
 from vitvis.atlas.readers import read_backbones, read_runs
 from vitvis.atlas.sprites import draw_sheets
 from vitvis.atlas.tables import site_table
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from vitvis.atlas.map.tiles import Tiles
     from vitvis.atlas.map.writing import Plan
 
-__all__ = ["Atlas", "write_atlas"]
+__all__ = ["Atlas", "Card", "write_atlas"]
 
 _Veil = Callable[[Any], Any]
 
@@ -53,6 +54,19 @@ class Atlas:
     photos_left_out: int
 
 
+@dataclass(frozen=True)
+class Card:
+    """What the card of a published atlas says besides what is in it.
+
+    Attributes:
+        kind: `space` or `dataset`.
+        licence: Of the photos.
+    """
+
+    kind: str = "space"
+    licence: str | None = None
+
+
 def write_atlas(
     folders: Iterable[str | Path],
     out: str | Path,
@@ -65,6 +79,8 @@ def write_atlas(
     link: bool = False,
     eye: str | None = None,
     seed: int = 0,
+    photos: bool = True,
+    card: Card | None = None,
 ) -> Atlas:
     """Write a static site from run folders; whole or not at all.
 
@@ -82,6 +98,8 @@ def write_atlas(
         eye: Model in whose features units are laid out on maps and have neighbours; None: no maps. What it sees is kept
             in the runs, as `map/EYE-ID.npz`.
         seed: Of the maps.
+        photos: Let photos in; without them a unit that has no optimised image is an empty tile.
+        card: Write a card.
 
     Raises:
         VitvisError: a folder is no run, none holds anything to show, `out` is something else than an atlas, or
@@ -99,6 +117,8 @@ def write_atlas(
     if not backbones and not evaluations:
         raise VitvisError("nothing to show: the runs hold no record yet (run their commands again to finish them)")
     sites = [site for backbone in backbones for site in backbone.sites]
+    if not photos:
+        _leave_photos_out(sites, evaluations)
     sight = _open_eye(eye, backbones)
     with atomic_folder(out) as partial, ThreadPoolExecutor(min(4, count_cores())) as pool:
         output = Output(partial, max_mb * 1e6)
@@ -120,23 +140,36 @@ def write_atlas(
         about = pages.atlas_data(title, tile, described, backbones, worded, maps)
         output.promised = sum(len(script(*item)) for item in [*tables.items(), ("atlas", about)])
         wanted = pictures.rank_photos(sites, exemplars)
+        wanted = wanted if photos else dict.fromkeys(wanted)
         output.promised += pictures.names_bytes(sites, wanted)
         has_images = any(picture.record for site in sites for picture in site.pictures)
-        photos = pictures.copy_photos(output, wanted, 0.5 if has_images else 1)
+        copied = pictures.copy_photos(output, wanted, 0.5 if has_images else 1)
         linked = pictures.link_pictures(sites, tables, out.resolve().parent) if link else set()
         left_out = pictures.copy_pictures(output, sites, tables, keep_text=paths, skip=linked)
         output.promised = 0
         for name, table in tables.items():
             output.write_script(f"data/{name}.js", name, table)
-        output.write_script("data/photos.js", "photos", {"suffix": photos.suffix, "absent": photos.absent})
+        output.write_script("data/photos.js", "photos", {"suffix": copied.suffix, "absent": copied.absent})
         output.write_script(pages.MARK, "atlas", about)
+        if card is not None:
+            write_card(partial, title, about, card.licence if photos else None, card.kind)
+            output.size += (partial / CARD).stat().st_size
         if output.room < 0:
             raise VitvisError(
                 f"the atlas needs {output.size / 1e6:.1f} MB without photos and full-size pictures, more than"
                 f" max_mb={max_mb:g}; give fewer runs, a smaller tile=, fewer exemplars=, or a larger max_mb="
             )
     units = sum(len(site.keys) for site in sites)
-    return Atlas(out / "index.html", units, output.size, left_out, photos.left_out)
+    return Atlas(out / "index.html", units, output.size, left_out, copied.left_out)
+
+
+def _leave_photos_out(sites: Sequence[Site], evaluations: Sequence[Any]) -> None:
+    for site in sites:
+        for picture in site.pictures:
+            if not picture.record:
+                picture.path = None
+    if not evaluations and all(picture.path is None for site in sites for picture in site.pictures):
+        raise VitvisError("photos=false: there is nothing else to show: no run holds an optimised image")
 
 
 def _open_eye(eye: str | None, backbones: Sequence[Backbone]) -> Sight | None:

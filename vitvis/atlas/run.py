@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from vitvis.atlas.publish import parse_place, publish
 from vitvis.atlas.settings import AtlasSettings
-from vitvis.config import Command, Layer, merge, ready
+from vitvis.config import Command, Layer, Option, merge, ready
 
 if TYPE_CHECKING:
     from vitvis.atlas.build import Atlas
@@ -15,7 +16,7 @@ __all__ = ["COMMAND", "main", "run"]
 
 
 def run(cfg: Layer = None, /, **settings: Any) -> Atlas:
-    """Write a static site from run folders.
+    """Write a static site from run folders, and publish it where that is asked for.
 
     Args:
         cfg: Settings, a mapping of them, a list of `a.b=c`, or a YAML file.
@@ -25,11 +26,19 @@ def run(cfg: Layer = None, /, **settings: Any) -> Atlas:
         Where the page is, and what is on it.
 
     Raises:
-        VitvisError: settings that can't be followed, or a folder that is no run.
+        VitvisError: settings that can't be followed, a folder that is no run, or a place that takes no atlas.
     """
     asked = ready(merge(AtlasSettings, cfg, settings))
-    from vitvis.atlas.build import write_atlas
+    done = _write(asked)
+    if asked.publish is not None:
+        publish(done.path.parent, parse_place(asked.publish))
+    return done
 
+
+def _write(asked: AtlasSettings) -> Atlas:
+    from vitvis.atlas.build import Card, write_atlas
+
+    place = None if asked.publish is None else parse_place(asked.publish)
     return write_atlas(
         asked.runs,
         asked.out,
@@ -40,16 +49,26 @@ def run(cfg: Layer = None, /, **settings: Any) -> Atlas:
         paths=asked.paths,
         eye=asked.eye if asked.map else None,
         seed=asked.seed,
+        photos=asked.publish is None if asked.photos is None else asked.photos,
+        card=None if place is None else Card(place.kind, asked.photo_license),
     )
 
 
 def _act(settings: AtlasSettings, options: Mapping[str, str]) -> None:
-    done = run(settings)
+    done = _write(settings)
     if done.left_out:
         print(f"left out {done.left_out} full-size pictures (max_mb={settings.max_mb:g}); their sprites are there")
     if done.photos_left_out:
         print(f"left out {done.photos_left_out} photos (max_mb={settings.max_mb:g}); their values are there")
     print(f"{done.path}  {done.units} units, {done.bytes / 1e6:.1f} MB")
+    if settings.publish is not None:
+        print(publish(done.path.parent, parse_place(settings.publish), dry_run="--dry-run" in options))
+    if "--serve" in options:
+        from vitvis.atlas.serve import HOST, make_server
+
+        with make_server(done.path.parent, settings.port) as server:
+            print(f"http://{HOST}:{server.server_port}/  until Ctrl-C", flush=True)
+            server.serve_forever()
 
 
 COMMAND = Command(
@@ -61,7 +80,13 @@ COMMAND = Command(
     examples=(
         "python -m vitvis.atlas out/fit-1 out/search-1",
         "python -m vitvis.atlas runs=[out/fit-1,out/evaluate-1] out=site max_mb=200",
+        "python -m vitvis.atlas out/fit-1 --serve",
+        "python -m vitvis.atlas out/fit-1 publish=hf:USER/NAME --dry-run",
     ),
     words="runs",
+    options={
+        "--serve": Option("serve the atlas on this machine, at 127.0.0.1:PORT, until Ctrl-C"),
+        "--dry-run": Option("with publish=: write the atlas, say what would be published, and stop"),
+    },
 )
 main = COMMAND.main

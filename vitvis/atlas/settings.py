@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vitvis.atlas.publish import parse_place
 from vitvis.config import limits, setting
+from vitvis.errors import VitvisError
 
 __all__ = ["AtlasSettings"]
 
@@ -28,9 +30,26 @@ class AtlasSettings:
     """Strongest photos of a unit; half as many of the weakest."""
     paths: bool = setting(False)
     """Show names of dataset files and absolute paths, instead of leaving them out."""
+    photos: bool | None = setting(None)
+    """Let photos into the atlas; when null, yes unless it is published."""
+    photo_license: str | None = setting(None)
+    """Licence of the photos, for the card of an atlas that is published with them."""
+    publish: str | None = setting(None)
+    """Where the atlas is published: a folder (GitHub Pages), hf:USER/NAME (a static Space), hf:datasets/USER/NAME."""
+    port: int = setting(8517, minimum=0, maximum=65535)
+    """Port of --serve on this machine; 0: any."""
     map: bool = setting(True)
     """Lay the units of each backbone out on a map, near to each other where they look for the same."""
     eye: str = setting("vitvis_resnet")
     """Model in whose features units are near or far: a bundled one, or any of timm."""
     seed: int = setting(0, minimum=0, maximum=limits.SEED)
     """Of the maps."""
+
+    def __post_init__(self) -> None:
+        if self.publish is None:
+            return
+        parse_place(self.publish)
+        if self.photos and not (self.photo_license or "").strip():
+            raise VitvisError(
+                "photos=true: publishes photos of the data; say under which licence they are, with photo_license=TEXT"
+            )

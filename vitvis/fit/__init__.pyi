@@ -15,5 +15,6 @@ from .recipe import recipe_of as recipe_of
 from .regularizers import REGULARIZERS as REGULARIZERS
 from .regularizers import regularizer as regularizer
 from .run import COMMAND as COMMAND
+from .run import FitRun as FitRun
 from .run import main as main
 from .run import run as run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,61 @@ from vitvis.launch.forks import may_fork
 if TYPE_CHECKING:
     from vitvis.fit.engine import Fit
 
-__all__ = ["COMMAND", "main", "run"]
+__all__ = ["COMMAND", "FitRun", "main", "run"]
+
+#: Columns of a run's table in a notebook.
+_SHOWN = ("address", "seed", "status", "activation", "rank", "hf_share", "seconds")
+_SHEET = 900  # px
 
 
-def run(cfg: Layer = None, /, **settings: Any) -> list[dict[str, Any]]:
+class FitRun(list[dict[str, Any]]):
+    """The records of a fit, one a unit and seed; in a notebook they show themselves.
+
+    Args:
+        records: The records.
+        path: The run folder.
+        summary: Score and its parts; only on rank 0.
+        sheet: The contact sheet; None where there is none yet.
+
+    >>> FitRun([{"address": "head:3"}], Path("out/run"))[0]["address"]
+    'head:3'
+    """
+
+    def __init__(
+        self,
+        records: Iterable[dict[str, Any]],
+        path: Path,
+        summary: Mapping[str, float] | None = None,
+        sheet: Path | None = None,
+    ) -> None:
+        super().__init__(records)
+        self.path, self.summary, self.sheet = path, dict(summary or {}), sheet
+
+    def atlas(self) -> Path:
+        """Return the page of the run's atlas; it is written if it isn't there."""
+        page = self.path / "atlas" / "index.html"
+        if not page.is_file():
+            from vitvis.atlas import write_atlas
+
+            write_atlas([self.path], page.parent, title=self.path.name, link=True)
+        return page
+
+    def _repr_html_(self) -> str:
+        from urllib.parse import quote
+
+        from vitvis.draw import html
+
+        parts = [f"<b>{len(self)} images in <code>{html.escape(str(self.path))}</code></b>"]
+        if self.sheet is not None and self.sheet.is_file():
+            parts.append(f'<img src="{html.data_uri(self.sheet, _SHEET)}" alt="Contact sheet" style="max-width:100%">')
+        parts.append(html.table([{name: record.get(name) for name in _SHOWN} for record in self]))
+        if self.sheet is not None:
+            page = self.atlas()
+            parts.append(f'<p><a href="{quote(page.as_posix())}" target="_blank">Open the atlas</a> ({page})</p>')
+        return "\n".join(parts)
+
+
+def run(cfg: Layer = None, /, **settings: Any) -> FitRun:
     """Optimise images for units.
 
     Args:
@@ -27,14 +78,16 @@ def run(cfg: Layer = None, /, **settings: Any) -> list[dict[str, Any]]:
         settings: Single settings laid over `cfg`: `vitvis.fit.run(model="vit_tiny_patch16_224", units="head:207")`.
 
     Returns:
-        One record a unit and seed, those that the folder held already among them.
+        One record a unit and seed, those that the folder held already among them: a list that knows its folder (`path`)
+        and shows sheet, table and atlas in a notebook.
 
     Raises:
         VitvisError: settings that can't be followed.
     """
     asked = ready(merge(FitSettings, cfg, settings))
     check_here(asked.launch)
-    return _run(asked).records
+    done = _run(asked)
+    return FitRun(done.records, done.path, done.summary, done.sheet)
 
 
 def _run(settings: FitSettings, *, forks: bool = False) -> Fit:

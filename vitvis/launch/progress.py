@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from html import escape
 from typing import Any
 
 __all__ = ["Progress", "clock"]
@@ -27,7 +29,7 @@ class Progress:
         total: Items there are; None where a stream does not say.
         unit: What they are, in the plural.
         style: `bar` rewrites one line, `lines` prints one in ten seconds and one at the end, `none` is silent; `auto`
-            asks the terminal.
+            asks the terminal, and in a notebook shows a bar below the cell.
         done: Items that an earlier run has done: counted, but not as this one's pace.
         scale: Processes that go at this one's pace; their items are counted in.
     """
@@ -36,7 +38,8 @@ class Progress:
         from rich.console import Console
 
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
-        self.style = ("bar" if self._console.is_terminal else "lines") if style == "auto" else style
+        self._shell = _notebook() if style == "auto" else None
+        self.style = ("bar" if self._console.is_terminal or self._shell else "lines") if style == "auto" else style
         self.total, self.unit, self.scale = total, unit, scale
         self.done = self._first = done
         self._label = self._note = ""
@@ -77,7 +80,9 @@ class Progress:
         """Say how it ended, and leave the terminal as it was; may be called more than once."""
         if self.style == "lines" and self.done > self._first:
             self._show(time.monotonic())
-        if self._bar is not None:
+        if self._bar is not None and self._shell:
+            self._bar.update({"text/html": f"<pre>{escape(self.line(time.monotonic() - self._began))}</pre>"}, raw=True)
+        elif self._bar is not None:
             self._bar.stop()
         self._bar, self.style = None, "none"
 
@@ -93,6 +98,9 @@ class Progress:
         if self.style == "lines":
             self._console.print(text, markup=False)
             return
+        if self._shell:
+            self._show_in_notebook(text)
+            return
         if self._bar is None:
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
@@ -102,3 +110,22 @@ class Progress:
             self._task = self._bar.add_task("", total=self.total)
             self._bar.start()
         self._bar.update(self._task, completed=self.done * self.scale, description=text)
+
+    def _show_in_notebook(self, text: str) -> None:
+        from IPython.display import display
+
+        share = "" if not self.total else f' max="1" value="{min(1.0, self.done * self.scale / self.total):.4f}"'
+        shown = {
+            "text/html": f'<progress{share} style="width:280px;vertical-align:middle"></progress> {escape(text)}',
+            "text/plain": text,
+        }
+        if self._bar is None:
+            self._bar = display(shown, raw=True, display_id=True)
+        else:
+            self._bar.update(shown, raw=True)
+
+
+def _notebook() -> bool:
+    """Say whether this runs in the kernel of a notebook, Jupyter's or Colab's."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None

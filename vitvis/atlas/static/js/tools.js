@@ -50,7 +50,9 @@ const load = (name) => {
 };
 
 let atlas;
-const findBackbone = (id) => atlas.backbones.find((backbone) => backbone.id === id);
+const fullName = (backbone) => `${backbone.name}@${backbone.weights_id.slice(0, 6)}`;
+const findBackbone = (id) => atlas.backbones.find((backbone) => backbone.id === id)  // a link from another atlas still leads here
+  ?? atlas.backbones.find((backbone) => fullName(backbone) === id) ?? atlas.backbones.find((backbone) => backbone.name === id);
 const findSite = (backbone, name) => findBackbone(backbone)?.sites.find((site) => site.name === name);
 const picturesOf = (table) => {  // places of the pictures of each unit, tile first
   if (!table.byUnit) {

@@ -40,6 +40,7 @@ const unitView = async (root, backboneId, siteName, key, query) => {
         button("previous", "← Previous", () => go(units[at - 1]), at <= 0),
         button("next", "Next →", () => go(units[at + 1]), at >= units.length - 1),
         button("random", "Random", random),
+        button("permalink", "Copy link", () => copy(location.href.split("#")[0] + link(fullName(findBackbone(backboneId)), siteName, key), "Link copied")),
         findBackbone(backboneId).map ? h("a", { class: "button", id: "on-map", href: `${link("map", backboneId)}?unit=${encodeURIComponent(table.addresses[unit])}` }, "On the map") : null,
         h("a", { class: "button", href: `${link("compare", backboneId, siteName)}?units=${encodeURIComponent(key)}` }, "Compare"))),
     alone ? "" : pictures,
