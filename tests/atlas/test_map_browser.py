@@ -104,14 +104,14 @@ def test_a_box_and_a_lasso_list_units_whose_addresses_can_be_taken_along(look: V
     assert chosen == count > 10
     assert all(part.startswith("blocks.") for part in listed)
     page.click('[data-tool="lasso"]')
-    page.mouse.move(x, y - 100)
+    page.mouse.move(x, y - 160)
     page.mouse.down()
-    for dx, dy in ((90, 60), (-90, 60), (0, -98)):
+    for dx, dy in ((240, 160), (-240, 160), (0, -158)):
         page.mouse.move(x + dx, y + dy, steps=5)
     page.mouse.up()
     lassoed = int(page.inner_text("#chosen-count").split()[0])
     side = view(page)[2]
-    assert lassoed * side**2 == pytest.approx(180 * 160 / 2, rel=0.25)  # the triangle's area
+    assert lassoed * side**2 == pytest.approx(480 * 320 / 2, rel=0.15)  # the triangle's area
 
 
 def test_keys_move_from_unit_to_unit_and_open(look: Visit) -> None:

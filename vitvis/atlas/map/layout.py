@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import math
 import warnings
 
@@ -38,6 +39,8 @@ def plane(rows: NDArray[np.floating], seed: int) -> NDArray[np.float64]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pacmap import PaCMAP
+
+        logging.getLogger("pacmap").setLevel(logging.ERROR)  # it warns of every seed
 
         found = PaCMAP(random_state=seed, apply_pca=False).fit_transform(np.array(rows, np.float32), init="pca")
     return np.asarray(found, np.float64)

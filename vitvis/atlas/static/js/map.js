@@ -126,7 +126,7 @@ const mapView = async (root, backboneId, query) => {
   const keepLink = () => {  // the link leads back to what is seen now
     clearTimeout(kept);
     kept = setTimeout(() => {
-      if (!root.isConnected || root.hidden || !location.hash.startsWith(link("map", backbone.id))) return;
+      if (!data || !root.isConnected || root.hidden || !location.hash.startsWith(link("map", backbone.id))) return;
       const { x, y, k } = port.view, own = new URLSearchParams({ ...(colour.value === "picture" ? {} : { colour: colour.value }), at: [x, y, k].map((value) => +value.toFixed(2)).join(",") });
       history.replaceState(null, "", `${link("map", backbone.id)}?${own}`);
     }, 250);
