@@ -56,7 +56,7 @@ def write_effects(folder: RunFolder, run: SearchRun, backbone: Backbone, photos:
             rows.append({
                 "address": record["address"], "site": site_name, "photos": min(photos, len(record["strongest_index"])),
                 "label": order.tolist(), "name": [names[label] for label in order],
-                "drop": [round(float(drops[label]), 5) for label in order],
+                "drop": [float(drops[label]) for label in order],
             })  # fmt: skip
     folder.write_bytes(FILE, to_parquet(pa.Table.from_pylist(rows, _schema())))
 

@@ -111,26 +111,24 @@ def _identity(
     settings: SearchSettings, backbone: Backbone, layout: Layout, source: Source
 ) -> tuple[dict[str, Any], Path]:
     """Return what makes a search the same search, and its folder."""
-    recipe = (
-        {
-            name: getattr(settings, name)
-            for name in (
-                "data",
-                "split",
-                "limit",
-                "regions",
-                "units",
-                "tokens",
-                "k",
-                "sample",
-                "per_decile",
-                "seed",
-                "maps",
-            )
-        }
-        | {"images": source.length, "precision": settings.trainer.precision}
-        | ({"labels": settings.labels} if settings.labels else {})
-    )
+    recipe = {
+        name: getattr(settings, name)
+        for name in (
+            "data",
+            "split",
+            "limit",
+            "regions",
+            "units",
+            "tokens",
+            "k",
+            "sample",
+            "per_decile",
+            "seed",
+            "maps",
+        )
+    } | {"images": source.length, "precision": settings.trainer.precision}
+    if settings.labels:
+        recipe["labels"] = settings.labels
     read = {group.site.name: group.site.dictionary.digest for group in layout.groups if group.site.dictionary}
     if read:  # what a dictionary holds counts, and not its name alone
         recipe["dictionaries"] = read

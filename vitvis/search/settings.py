@@ -61,7 +61,8 @@ class SearchSettings:
     k: int = setting(20, unit="images", minimum=1, maximum=10000)
     """Strongest and weakest images kept for each unit."""
     labels: int = setting(0, unit="images", minimum=0, maximum=10000)
-    """Strongest images of each unit whose labels are counted (100 is usual), where the data has labels and is no stream; 0: none."""
+    """Strongest images of each unit whose labels are counted (100 is usual), where the data has labels and is no
+    stream; 0: none."""
     ablate: int = setting(0, unit="images", minimum=0, maximum=10000)
     """Set each unit to its mean on so many of its strongest images, and keep which classes lose by it; one more pass,
     of units times images. Needs a classifier and thumbnails. 0: none."""
