@@ -341,7 +341,7 @@ class FitSettings:
     alpha: float | None = setting(None, minimum=1, maximum=100)
     """Write where the picture matters as a fourth channel of each PNG: the gradient summed over the steps, opaque from
     this percentile on (80 is usual); null: plain RGB."""
-    bands: list[int] | None = setting(None, length=(3, 3))
+    bands: list[int] | None = setting(None, length=(3, 3), minimum=0, maximum=255)
     """Of a model that takes no RGB: three bands that are shown as red, green and blue; grey tiles, one a band, when
     null. All bands lie beside each PNG as .npy."""
     shard: str | None = setting(None, parser=parse_shard)

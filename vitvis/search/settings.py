@@ -78,7 +78,7 @@ class SearchSettings:
     """Images that get a thumbnail: all that a record names, or only the strongest."""
     strips: str = setting("all")
     """Units that get a strip of pictures: all, none, or so many of each site."""
-    bands: list[int] | None = setting(None, length=(3, 3))
+    bands: list[int] | None = setting(None, length=(3, 3), minimum=0, maximum=255)
     """Of a model that takes no RGB: three bands that are shown as red, green and blue; grey tiles, one a band, when
     null."""
     strip_images: int = setting(4, unit="images", minimum=1, maximum=10000)
