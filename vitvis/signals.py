@@ -35,12 +35,13 @@ class Stopped(BaseException):
 
     Attributes:
         number: The signal.
+        several: Whether the process was one of several ranks when the signal came.
         reason: What to say, when the process has stopped itself (`stop_with`).
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, several: bool = False) -> None:
         super().__init__(signal.Signals(number).name)
-        self.number = number
+        self.number, self.several = number, several
         self.reason = _reasons[0] if _reasons else ""
 
     @property
@@ -89,7 +90,7 @@ def ending_in_order() -> Iterator[None]:
         with stoppable(hard=False):
             yield
     except Stopped as stopped:
-        if stopped.number == signal.SIGINT and not stopped.reason and not _is_one_of_several():
+        if stopped.number == signal.SIGINT and not stopped.reason and not stopped.several:
             raise KeyboardInterrupt(stopped.line) from None
         if is_first_process():
             print(f"vitvis: {stopped.line}", file=sys.stderr)
@@ -105,26 +106,29 @@ class _Handler:
 
     Attributes:
         numbers: Signals that came.
+        several: Whether the process was one of several ranks then; Lightning forgets it as it unwinds.
     """
 
     def __init__(self, hard: bool) -> None:
         self.owner = os.getpid()
         self.numbers: list[int] = []
+        self.several = False
         self._hard = hard
 
     @property
     def is_hard(self) -> bool:
         """Whether the process may be ended as it is; of several ranks it may."""
-        return self._hard or _is_one_of_several()
+        return self._hard or self.several or _is_one_of_several()
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Raise `Stopped`."""
         if os.getpid() != self.owner:
             os._exit(128 + number)
         self.numbers.append(number)
+        self.several = self.several or _is_one_of_several()
         if len(self.numbers) > 1 and self.is_hard:
             _end(number)
-        raise Stopped(number)
+        raise Stopped(number, self.several)
 
     def watch(self, reader: int, ended: threading.Event) -> None:
         """End the process when a signal has come and the block has not ended by itself."""
@@ -169,7 +173,7 @@ def stoppable(*, hard: bool = True) -> Iterator[None]:
         if (
             handler.numbers
         ):  # the signal came in the middle of something that made another error of it, such as an import
-            raise Stopped(handler.numbers[0]) from None
+            raise Stopped(handler.numbers[0], handler.several) from None
         raise
     finally:
         ended.set()

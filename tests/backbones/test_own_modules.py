@@ -185,6 +185,8 @@ def test_modules_that_take_no_images_say_so() -> None:
         with pytest.raises(VitvisError, match="does not take images"):
             load_backbone(model, image_size=32)
     with pytest.raises(VitvisError, match="three numbers"):
+        load_backbone(Net(), image_size=64, mean=(0.5,), in_chans=3)
+    with pytest.raises(VitvisError, match="does not take images .*3 channels"):  # one number: one channel
         load_backbone(Net(), image_size=64, mean=(0.5,))
     with pytest.raises(VitvisError, match="has its own"):
         load_backbone("resnet18", "none", mean=(0.5,) * 3)

@@ -96,8 +96,9 @@ def read_tiff(source: Path | bytes) -> Bands | None:
             first = file.series[0] if pages > 1 else None
             stacked = first is not None and count == 1 and len(first.shape) == 3 and first.shape[0] == pages <= _MOST
             alpha = [int(extra) for extra in page.extrasamples] if count > 1 else []  # type: ignore[union-attr]
-            if not stacked and (count in (1, 3) or count in (2, 4) and alpha and alpha[-1] in (1, 2)):
-                return None  # grey, RGB, and either with alpha: a picture
+            inks = page.photometric == tifffile.PHOTOMETRIC.SEPARATED and count == 4  # type: ignore[union-attr]
+            if not stacked and (inks or count in (1, 3) or count in (2, 4) and alpha and alpha[-1] in (1, 2)):
+                return None  # grey, RGB, either with alpha, and CMYK: a picture
             shape = first.shape if stacked and first is not None else page.shape  # type: ignore[union-attr]
             if math.prod(shape) > _LARGEST * 4:
                 raise UnusableImage("too large: more pixels than a photo can have")
