@@ -88,6 +88,7 @@ WORK = {
     "judge": ("judge_runs", "open_case"),
     "concepts": ("find_concepts", "read_vocabulary"),
     "findings": ("run_findings", "read_notes"),
+    "dictionary": ("train", "open_source"),
 }
 
 
@@ -106,6 +107,7 @@ def test_every_command_that_reads_a_model_works_in_a_world_of_its_own(name, monk
 
     monkeypatch.setattr(engine, first, look)
     needs = {"judge": ["run=x"], "search": ["data=folder:x"], "evaluate": ["data=folder:x"], "concepts": ["run=x"]}
+    needs["dictionary"] = ["data=folder:x", "site=blocks.0.block"]
     settings = merge(find_command(name).settings, needs.get(name, []))
     before = signal.getsignal(signal.SIGTERM)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16), pytest.raises(VitvisError, match="seen"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,16 @@ class Backbone(nn.Module):
     def train(self, mode: bool = True) -> Backbone:
         """Stay in eval mode: a Trainer that calls `train()` must not switch dropout or batch statistics on."""
         return self
+
+    def described(self, sites: Iterable[Site]) -> dict[str, Any]:
+        """Return what manifests say of a model and of those sites of it that a run looks at."""
+        return {
+            "name": self.name,
+            "weights": self.weights,
+            "weights_id": self.weights_id,
+            "image_size": list(self.image_size),
+            "sites": [site.described for site in sites],
+        }
 
     @property
     def channels(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -74,6 +74,17 @@ class Site:
         """Number of tokens of the canonical activation `[B, tokens, width]`."""
         patches = 1 if self.grid is None else self.grid[0] * self.grid[1]
         return self.prefix_tokens + patches
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What manifests say of a site."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "depth": self.depth,
+            "width": self.width,
+            "grid": list(self.grid) if self.grid else None,
+        }
 
     @property
     def source(self) -> Site:

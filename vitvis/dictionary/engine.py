@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import warnings
@@ -24,11 +25,12 @@ from vitvis.dictionary.module import DictionaryTraining
 from vitvis.dictionary.settings import DictionarySettings
 from vitvis.errors import VitvisError
 from vitvis.launch.cores import count_cores
+from vitvis.launch.isolation import isolated
 from vitvis.launch.loggers import build_loggers, close_loggers, log_summary
 from vitvis.launch.progress import Progress
 from vitvis.launch.ranks import trainer_arguments
 from vitvis.launch.settings import TrainerSettings
-from vitvis.runs import RunFolder, recipe_hash, site_folder, to_csv
+from vitvis.runs import RunFolder, model_folder, read_json, recipe_hash, site_folder, to_csv
 
 __all__ = ["Trained", "train"]
 
@@ -71,6 +73,7 @@ class _Course:
     steps: int
 
 
+@isolated
 def train(settings: DictionarySettings) -> Trained:
     """Train a dictionary, or go on with one that was killed.
 
@@ -80,8 +83,6 @@ def train(settings: DictionarySettings) -> Trained:
     source = open_source(settings.data, split=settings.split, limit=settings.limit, regions="none")
     if not source.random_access or source.length is None:
         raise VitvisError(f"data={settings.data}: is a stream; a dictionary is trained on images in random order")
-    if settings.trainer.threads:
-        torch.set_num_threads(settings.trainer.threads)
     backbone = load_backbone(settings.model, settings.weights, settings.image_size)
     site = backbone.site(settings.site)
     tokens = int(select_tokens(torch.zeros(1, site.tokens, 1), site, settings.tokens).shape[1])
@@ -108,8 +109,6 @@ def train(settings: DictionarySettings) -> Trained:
 
 
 def _summary(folder: RunFolder) -> dict[str, Any]:
-    from vitvis.runs import read_json
-
     return dict(read_json(folder.path / SUMMARY))
 
 
@@ -137,17 +136,10 @@ def _identity(
     recipe = {name: getattr(settings, name) for name in _RECIPE} | {"images_there": source.length}
     if site.dictionary is not None:
         recipe["dictionary"] = site.dictionary.digest
-    described = {
-        "name": backbone.name, "weights": backbone.weights, "weights_id": backbone.weights_id,
-        "image_size": list(backbone.image_size),
-        "sites": [{"name": site.name, "kind": site.kind, "depth": site.depth, "width": site.width,
-                   "grid": list(site.grid) if site.grid else None}],
-    }  # fmt: skip
-    model = backbone.name.replace("/", "_").replace(":", "_")
     unique = recipe_hash(recipe | {"backbone": backbone.weights_id})
-    name = f"dictionary-{model}-{site_folder(site.name)}-{unique}"
+    name = f"dictionary-{model_folder(backbone.name)}-{site_folder(site.name)}-{unique}"
     out = Path(settings.out) if settings.out else Path("out") / name
-    return {"backbone": described, "recipe": recipe, "recipe_hash": recipe_hash(recipe)}, out
+    return {"backbone": backbone.described([site]), "recipe": recipe, "recipe_hash": recipe_hash(recipe)}, out
 
 
 def _loader(
@@ -242,8 +234,6 @@ def _save(
     summary: dict[str, Any],
 ) -> None:
     """Write the dictionary in SAELens' layout (version 6), which says of a site what it can."""
-    import json
-
     tensors: dict[str, Tensor] = module.tensors()
     config = {
         "architecture": "topk",

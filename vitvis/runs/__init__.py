@@ -6,7 +6,7 @@ from vitvis.runs.folder import RunFolder, check_folder, check_path
 from vitvis.runs.hashing import digest, recipe_hash
 from vitvis.runs.ledger import Ledger, write_file
 from vitvis.runs.manifest import command_line, read_manifest, versions
-from vitvis.runs.naming import site_folder
+from vitvis.runs.naming import model_folder, site_folder
 from vitvis.runs.png import read_png_text, save_png
 from vitvis.runs.reading import inside, read_config, read_json, read_yaml
 from vitvis.runs.records import read_records, to_parquet
@@ -38,6 +38,7 @@ __all__ = [
     "run",
     "save_checkpoint",
     "save_png",
+    "model_folder",
     "site_folder",
     "to_csv",
     "to_parquet",

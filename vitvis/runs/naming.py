@@ -1,4 +1,4 @@
-"""Names of sites as parts of paths."""
+"""Names of models and sites as parts of paths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from pathlib import PurePath
 
 from vitvis.runs.hashing import digest
 
-__all__ = ["site_folder"]
+__all__ = ["model_folder", "site_folder"]
+
+
+def model_folder(name: str) -> str:
+    """Return a model's name as one part of a path.
+
+    >>> model_folder("hf:facebook/dinov2-small")
+    'hf_facebook_dinov2-small'
+    """
+    return name.replace("/", "_").replace(":", "_")
 
 
 def site_folder(name: str) -> str:

@@ -21,7 +21,7 @@ from vitvis.errors import VitvisError
 from vitvis.launch.cores import count_cores
 from vitvis.launch.isolation import isolated
 from vitvis.launch.shards import Shard
-from vitvis.runs import RunFolder, check_folder, recipe_hash, site_folder
+from vitvis.runs import RunFolder, check_folder, model_folder, recipe_hash, site_folder
 from vitvis.search import ablation, views, writing
 from vitvis.search.layout import Layout, make_layout
 from vitvis.search.module import ExemplarSearch
@@ -132,26 +132,10 @@ def _identity(
     read = {group.site.name: group.site.dictionary.digest for group in layout.groups if group.site.dictionary}
     if read:  # what a dictionary holds counts, and not its name alone
         recipe["dictionaries"] = read
-    described = {
-        "name": backbone.name,
-        "weights": backbone.weights,
-        "weights_id": backbone.weights_id,
-        "image_size": list(backbone.image_size),
-        "sites": [
-            {
-                "name": group.site.name,
-                "kind": group.site.kind,
-                "depth": group.site.depth,
-                "width": group.site.width,
-                "grid": list(group.site.grid) if group.site.grid else None,
-            }
-            for group in layout.groups
-        ],
-    }
     name = recipe_hash(recipe)
-    model = backbone.name.replace("/", "_").replace(":", "_")
     unique = recipe_hash(recipe | {"backbone": backbone.weights_id})
-    out = Path(settings.out) if settings.out else Path("out") / f"search-{model}-{unique}"
+    out = Path(settings.out) if settings.out else Path("out") / f"search-{model_folder(backbone.name)}-{unique}"
+    described = backbone.described(group.site for group in layout.groups)
     return {"backbone": described, "recipe": recipe, "recipe_hash": name}, out
 
 
