@@ -161,3 +161,14 @@ def test_tokens() -> None:
     assert select_tokens(logits, SITES["head"], "cls").shape == (2, 1, 1000)
     with pytest.raises(VitvisError, match="no patches"):
         select_tokens(logits, SITES["head"], (0, 0, 1, 1))
+
+
+def test_what_manifests_say_of_sites() -> None:
+    assert SITES["blocks.1.mlp"].described == {
+        "name": "blocks.1.mlp",
+        "kind": "mlp",
+        "depth": 1,
+        "width": 48,
+        "grid": [4, 4],
+    }
+    assert SITES["head"].described["grid"] is None
