@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -140,11 +141,12 @@ print(json.dumps([done.made, len(done.records), str(done.sheet)]))
 @pytest.mark.slow
 def test_forked_processes_make_what_one_makes_and_stand_in_for_one_that_dies(tmp_path) -> None:
     whole = tmp_path / "whole"
-    run_fit(merge(FitSettings, ARGV, {"out": str(whole)}))
+    run_fit(merge(FitSettings, ARGV, {"out": str(whole), "trainer": {"threads": 1}}))  # as each of the processes has
     for end in ("lives", "dies"):
         out = tmp_path / end
         argv = [sys.executable, "-c", FORKED, end, *ARGV, f"out={out}"]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=300)
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout.splitlines()[-1]) == [6, 6, str(out / "sheet.png")]
         assert ("ended by signal 9; what it has not made is made now" in done.stderr) == (end == "dies")
