@@ -10,5 +10,6 @@ from .site import Site as Site
 from .tap import Tap as Tap
 from .tokens import select_tokens as select_tokens
 from .units import Unit as Unit
+from .units import check_files as check_files
 from .units import parse_units as parse_units
 from .units import read_units as read_units

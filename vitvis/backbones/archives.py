@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -18,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitvis.errors import VitvisError
+from vitvis.errors import VitvisError, sentence
 
-__all__ = ["read_content", "read_tensors"]
+__all__ = ["read_content", "read_tensors", "reason"]
 
 MOST_UNPACKED = 4  # an archive may unpack to so many times its size on the disk (torch stores and does not deflate)
 MOST_SHARED = 8  # all tensors together may be so many times the file: several may share one storage
@@ -47,9 +48,20 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     except VitvisError:
         raise
     except (Exception, RecursionError) as error:  # noqa: BLE001  # broken archives raise many types
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise VitvisError(f"weights={file}: can't be read as weights ({reason})") from error
+        raise VitvisError(f"weights={file}: can't be read as weights ({reason(error)})") from error
     return tensors
+
+
+def reason(error: BaseException) -> str:
+    """Say in a few words why a file of tensors can't be read.
+
+    What unpicklers say of a file that is cut short or is none (`101`, `EOFError`) tells nobody anything.
+    """
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds other things than tensors, or is no such file"
+    if isinstance(error, EOFError | LookupError | struct.error):
+        return "it is cut short, or no such file"
+    return "it nests too deep" if isinstance(error, RecursionError) else sentence(error)
 
 
 def read_content(file: Path) -> Any:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from vitvis.errors import VitvisError, nearest
 
-from .archives import read_content, read_tensors
+from .archives import read_content, read_tensors, reason
 from .dictionary import NORMALIZATIONS, Dictionary
 
 __all__ = ["is_dictionary", "read_dictionary"]
@@ -95,12 +95,42 @@ def _read(weights: str, config: str | None, stamps: tuple[int, ...]) -> Dictiona
     except VitvisError as error:
         raise VitvisError(f"dictionary '{weights}': {str(error).removeprefix(f'weights={weights}: ')}") from error
     except Exception as error:  # noqa: BLE001  # broken files raise many types
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise VitvisError(f"dictionary '{weights}': can't be read ({reason})") from error
-    broken = [name for name, value in vars(made).items() if isinstance(value, Tensor) and bool(value.isnan().any())]
-    if broken:
-        raise VitvisError(f"dictionary '{weights}': holds NaN in its {broken[0]}")
+        raise VitvisError(f"dictionary '{weights}': can't be read ({reason(error)})") from error
+    wrong = _problem(made)
+    if wrong:
+        raise VitvisError(f"dictionary '{weights}': {wrong}")
     return Dictionary(**{**_fields(made), "digest": content.hexdigest()[:12]})
+
+
+def _problem(made: Dictionary) -> str:
+    """Say what of a dictionary can't be, whoever wrote it; "" for nothing. Only thresholds may be infinite."""
+    inputs, width = made.weight.shape
+    if not inputs or not width:
+        return f"its weight is {inputs} by {width}: no latents"
+    shapes = {"bias": (width,), "threshold": (width,), "shift": (inputs,)}
+    for name in ("weight", *shapes, "decoder"):
+        value = getattr(made, name)
+        if value is None:
+            continue
+        if tuple(value.shape) != shapes.get(name, tuple(value.shape)):
+            return f"its {name} has the shape {list(value.shape)}, not {list(shapes[name])}"
+        if value.isnan().any() or name != "threshold" and value.isinf().any():
+            return f"holds NaN or infinite numbers in its {name}"
+    if made.k is not None and not 1 <= made.k <= width:
+        return f"k={made.k}: has to be 1 to {width}, the number of latents"
+    return ""
+
+
+def _whole(value: Any, name: str) -> int:
+    """Return a whole number that a file names.
+
+    Raises:
+        VitvisError: it is none.
+    """
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.5
+    if not number.is_integer():
+        raise VitvisError(f"{name}={value}: has to be a whole number of latents")
+    return int(number)
 
 
 def _fields(made: Dictionary) -> dict[str, Any]:
@@ -180,7 +210,7 @@ def _saev_settings(header: dict[str, Any]) -> dict[str, Any]:
         name = str(header["cls"])
     found: dict[str, Any] = {"architecture": "standard", "apply_b_dec_to_input": schema in (None, 1)}
     if name in ("TopK", "BatchTopK"):  # saev's BatchTopK takes k of each sample, too
-        found |= {"architecture": "topk", "k": int(numbers.get("top_k", 32)), "positive": False}
+        found |= {"architecture": "topk", "k": _whole(numbers.get("top_k", 32), "top_k"), "positive": False}
     elif name != "Relu":
         raise VitvisError(f"saev's activation {name} isn't known here (Relu, TopK, BatchTopK are)")
     return found
@@ -223,20 +253,18 @@ def _from_matrices(tensors: Mapping[str, Tensor], settings: Mapping[str, Any], k
         raise VitvisError(f"activation function '{activation}' can't be read (known: relu, topk)")
     if (architecture in ("topk", "batchtopk") or activation == "topk") and k is None and "threshold" not in tensors:
         raise VitvisError('does not say how many latents are on: put {"k": N} into a .json of its name beside it')
-    if k is not None and (not isinstance(k, int | float) or not 1 <= int(k) <= width):
-        raise VitvisError(f"k={k}: has to be 1 to {width}, the number of latents")
     decoder = _first(tensors, "W_dec", "decoder", "decoder.weight")
     if decoder is not None and decoder.shape[0] != width:
         decoder = decoder.T if decoder.ndim == 2 and decoder.shape[1] == width else None
     if "threshold" in tensors or "log_threshold" in tensors:
         given = tensors["threshold"] if "threshold" in tensors else tensors["log_threshold"].exp()
-        threshold = given.reshape(-1).expand(width).clamp(min=0).clone()
+        threshold = _spread(given, width).clamp(min=0)
     elif "jumprelu" in architecture:
         raise VitvisError("is a JumpReLU dictionary without a tensor 'threshold'")
     if "b_gate" in tensors:  # a gate of h + b_gate > 0, magnitudes relu(h * exp(r_mag) + b_mag)
         gain = _vector(tensors, width, "r_mag").exp()
         bias = _vector(tensors, width, "b_mag")
-        threshold = (bias - tensors["b_gate"] * gain).clamp(min=0)
+        threshold = (bias - _vector(tensors, width, "b_gate") * gain).clamp(min=0)
         weight = weight * gain
     elif architecture == "gated":
         raise VitvisError("is a gated dictionary without a tensor 'b_gate'")
@@ -251,7 +279,7 @@ def _from_matrices(tensors: Mapping[str, Tensor], settings: Mapping[str, Any], k
         threshold=threshold,
         shift=_shift(tensors, settings, inputs, kind),
         normalize=_normalization(settings),
-        k=None if k is None else int(k),
+        k=None if k is None else _whole(k, "k"),
         decoder=decoder,
         about={"format": kind, "architecture": architecture},
     )
@@ -299,10 +327,10 @@ def _from_overcomplete(tensors: Mapping[str, Tensor], settings: Mapping[str, Any
         threshold = tensors["thresholds"].exp()
         threshold = torch.nextafter(threshold, torch.zeros(()))  # on at the threshold itself
     elif running is not None:
-        threshold = torch.as_tensor(running).float().reshape(-1).expand(width)
+        threshold = _spread(torch.as_tensor(running).float(), width)
         threshold = torch.nextafter(threshold, torch.zeros(())).clamp(min=0)
-    elif isinstance(settings.get("top_k", settings.get("k")), int):
-        k = int(settings.get("top_k", settings.get("k")))  # type: ignore[arg-type]
+    elif settings.get("top_k", settings.get("k")) is not None:
+        k = _whole(settings.get("top_k", settings.get("k")), "top_k")
     elif settings.get("architecture") not in ("relu", "standard") and "nb_concepts" not in settings:  # no whole SAE
         raise VitvisError(
             'a state dict of overcomplete does not say what kind of SAE it is: put {"top_k": N}, {"running_threshold": '
@@ -319,6 +347,12 @@ def _from_overcomplete(tensors: Mapping[str, Tensor], settings: Mapping[str, Any
 
 def _first(tensors: Mapping[str, Tensor], *names: str) -> Tensor | None:
     return next((tensors[name] for name in names if name in tensors), None)
+
+
+def _spread(threshold: Tensor, width: int) -> Tensor:
+    """Return one threshold for all latents, or one for each, as `[K]`."""
+    flat = threshold.reshape(-1)
+    return flat.repeat(width) if len(flat) == 1 else flat.clone()
 
 
 def _vector(tensors: Mapping[str, Tensor], width: int, *names: str) -> Tensor:

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vitvis.config.addresses import split_addresses
-from vitvis.errors import VitvisError
+from vitvis.config.addresses import is_prompt, split_addresses, split_file
+from vitvis.errors import VitvisError, sentence
 
 from .addresses import LONGEST, expand_units, match_sites
 from .dictionary_files import is_dictionary, read_dictionary
 from .site import Site
 
-__all__ = ["Unit", "parse_units", "read_units"]
+__all__ = ["Unit", "check_files", "parse_units", "read_units"]
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,15 @@ def parse_units(addresses: str | list[str] | tuple[str, ...], sites: Mapping[str
         sign = -1 if text.startswith("-") else 1
         body = text.removeprefix("-").removeprefix("+")
         pattern, file, choice = _split_one(body, text)
-        latents = file is not None and is_dictionary(file)
+        latents = file is not None and _holds_latents(file, text)
         for base in match_sites(pattern, sites, text):
             site = _latents(base, file, sites) if latents and file is not None else base
             direction = None if latents else file
-            width = site.width if direction is None else _directions(direction, text, site).shape[0]
-            for index in expand_units(choice, width, site, text, seed, directions=direction is not None):
+            rows = None if direction is None else _directions(direction, text, site)
+            width = site.width if rows is None else len(rows)
+            for index in expand_units(choice, width, site, text, seed, directions=rows is not None):
+                if rows is not None and not rows[index].any():
+                    raise VitvisError(f"units '{text}': row {index} of '{direction}' is all zeros, and no direction")
                 units[Unit(site.name, index, sign, direction)] = None
             found[site.name] = site
     order = {name: position for position, name in enumerate(sites)}
@@ -91,19 +94,38 @@ def _latents(base: Site, file: str, sites: Mapping[str, Site]) -> Site:
 
 def _split_one(body: str, text: str) -> tuple[str, str | None, str]:
     """`SITE[@FILE][:UNITS]` -> (SITE, FILE, UNITS)."""
-    pattern, at, rest = body.partition("@")
-    if at:
-        file, colon, choice = rest.rpartition(":")
-        if not colon or "/" in choice or "\\" in choice or choice.endswith((".npy", ".safetensors", ".pt", ".pth")):
-            file, choice = rest, "*"
-        return pattern, file, choice or "*"
-    pattern, colon, choice = body.rpartition(":")
-    if not colon or not choice:
+    pattern, file, choice = split_file(body)
+    if file is None and (":" not in body or not choice):
         raise VitvisError(
             f"units '{text}': no unit named; write SITE:UNITS, for example '{body.rstrip(':')}:0-7', "
             "':*' for all or ':~8' for eight"
         )
-    return pattern, None, choice
+    return pattern, file, choice
+
+
+def check_files(addresses: str | list[str]) -> None:
+    """Look at the files that addresses name, without a model: they are there, can be read, and hold numbers.
+
+    Raises:
+        VitvisError: naming the file.
+    """
+    for text in split_addresses(addresses):
+        if is_prompt(text):
+            continue
+        file = split_file(text)[1]
+        if file is not None and _holds_latents(file, text):
+            read_dictionary(file)
+        elif file is not None:
+            _read_rows(file, text)
+
+
+def _holds_latents(file: str, text: str) -> bool:
+    """Say whether a file or folder is a dictionary; what is neither (a pipe, a device) is not to be read from."""
+    path = Path(file).expanduser()
+    if not file or not (path.is_file() or path.is_dir()):
+        what = "is no file and no folder" if file and path.exists() else "no such file"
+        raise VitvisError(f"units '{text}': {what} '{file}'")
+    return is_dictionary(file)
 
 
 @functools.lru_cache(maxsize=16)
@@ -120,11 +142,9 @@ def _read_directions(file: str, stamp: float) -> Tensor:
     return torch.from_numpy(numpy.load(file, allow_pickle=False)).float()
 
 
-def _directions(file: str, text: str, site: Site) -> Tensor:
-    """Directions `[K, C]` of a file; one vector counts as one row."""
+def _read_rows(file: str, text: str) -> Tensor:
+    """Directions `[K, C]` of a file, whatever the site; one vector counts as one row."""
     path = Path(file).expanduser()
-    if not path.exists():
-        raise VitvisError(f"units '{text}': no such file '{file}'")
     if path.suffix not in (".npy", ".safetensors"):
         raise VitvisError(
             f"units '{text}': directions come from a .npy or .safetensors file, latents from a dictionary's folder or "
@@ -133,15 +153,23 @@ def _directions(file: str, text: str, site: Site) -> Tensor:
     try:
         rows = _read_directions(str(path), path.stat().st_mtime)
     except Exception as error:  # noqa: BLE001  # any unreadable file
-        raise VitvisError(f"units '{text}': can't read directions from '{file}': {error}") from error
+        raise VitvisError(f"units '{text}': can't read directions from '{file}' ({sentence(error)})") from error
     rows = rows[None] if rows.ndim == 1 else rows
-    if rows.ndim != 2 or rows.shape[1] != site.width:
+    if rows.ndim != 2 or not rows.numel():
+        raise VitvisError(f"units '{text}': '{file}' holds {list(rows.shape)}, but directions are rows of a matrix")
+    if not rows.isfinite().all():
+        raise VitvisError(f"units '{text}': '{file}' holds NaN or infinite numbers")
+    return rows
+
+
+def _directions(file: str, text: str, site: Site) -> Tensor:
+    """Directions `[K, C]` of a file, for a site of C channels."""
+    rows = _read_rows(file, text)
+    if rows.shape[1] != site.width:
         raise VitvisError(
             f"units '{text}': '{file}' holds {list(rows.shape)}, but directions at {site.name} "
             f"are rows of {site.width} numbers"
         )
-    if not rows.isfinite().all():
-        raise VitvisError(f"units '{text}': '{file}' holds NaN or infinite numbers")
     return rows
 
 

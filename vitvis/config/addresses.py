@@ -12,7 +12,7 @@ from typing import Any
 
 from vitvis.errors import VitvisError
 
-__all__ = ["is_prompt", "parse_addresses", "split_addresses"]
+__all__ = ["is_prompt", "parse_addresses", "split_addresses", "split_file"]
 
 _PROMPT = re.compile(r"\s*[-+]?(text|image):")
 _BEGINS = re.compile(r"\s*[\"']?[-+]?[A-Za-z_*?\[{].*[:@.]", re.DOTALL)
@@ -34,6 +34,18 @@ def split_addresses(addresses: str | Iterable[str]) -> list[str]:
     """
     texts = [addresses] if isinstance(addresses, str) else [str(text) for text in addresses]
     return [address for text in texts for address in _split(text)]
+
+
+def split_file(address: str) -> tuple[str, str | None, str]:
+    """Split `SITE[@FILE][:UNITS]` into site, file (None: there is none) and units ("" where none are named)."""
+    site, at, rest = address.partition("@")
+    if at:
+        file, colon, choice = rest.rpartition(":")
+        if not colon or "/" in choice or "\\" in choice or choice.endswith((".npy", ".safetensors", ".pt", ".pth")):
+            file, choice = rest, "*"
+        return site, file, choice or "*"
+    site, _, choice = address.rpartition(":")
+    return site, None, choice
 
 
 def parse_addresses(value: Any) -> Any:

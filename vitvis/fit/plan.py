@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from vitvis import __version__
-from vitvis.backbones import Backbone, Unit, check_bands, load_backbone, resolve_units, select_tokens
+from vitvis.backbones import Backbone, Unit, check_bands, check_files, load_backbone, resolve_units, select_tokens
 from vitvis.config.core import to_container
 from vitvis.config.values import flatten
 from vitvis.errors import VitvisError
@@ -233,6 +233,7 @@ def _identity(backbone: Backbone, recipe: dict[str, Any], precision: str) -> dic
 
 def _load(settings: FitSettings) -> tuple[Backbone, tuple[str, ...]]:
     """Return the model, and what loading it has warned of."""
+    check_files(settings.units)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         backbone = load_backbone(settings.model, settings.weights, settings.image_size)

@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from vitvis.backbones import Backbone, Tap, check_bands, load_backbone, parse_units
+from vitvis.backbones import Backbone, Tap, check_bands, check_files, load_backbone, parse_units
 from vitvis.config import to_container
 from vitvis.data.kinds import open_source
 from vitvis.data.loader import ModelView
@@ -60,6 +60,7 @@ def search(settings: SearchSettings) -> Path | None:
         label_file=settings.label_file,
         limit=settings.limit,
     )
+    check_files(settings.units)
     backbone = load_backbone(settings.model, settings.weights, settings.image_size)
     check_bands(settings.bands, backbone.channels)
     units = parse_units(settings.units, backbone.sites, settings.seed)

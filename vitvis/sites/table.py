@@ -9,7 +9,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from vitvis.backbones import KINDS, Backbone, load_backbone, parse_units
+from vitvis.backbones import KINDS, Backbone, check_files, load_backbone, parse_units
 from vitvis.errors import VitvisError, nearest
 from vitvis.sites.settings import SitesSettings
 
@@ -41,6 +41,7 @@ def list_sites(settings: SitesSettings) -> SiteList:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*weights=none")  # a list does not depend on them
+        check_files(settings.units)
         backbone = load_backbone(settings.model, settings.weights, settings.image_size)
     return SiteList(backbone.name, backbone.image_size, rows_of(backbone, settings))
 

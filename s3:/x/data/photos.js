@@ -1,0 +1,1 @@
+vitvis.put("photos",{"suffix":"jpg","absent":{}});
