@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vitvis.backbones import Backbone, load_backbone, resolve_units
 from vitvis.concepts.embed import embed_pictures
+from vitvis.concepts.spaces import BackboneLook
 from vitvis.errors import VitvisError
 
 
@@ -57,8 +58,9 @@ def test_a_prompt_needs_a_head(headless, picture, sign) -> None:
 
 def test_an_embedding_needs_a_head_and_a_look_needs_a_block(headless, picture, tmp_path) -> None:
     with pytest.raises(VitvisError, match="test_vit has no embedding"):
-        embed_pictures(headless, {"red": picture}, tmp_path / "cache", look=False)
+        embed_pictures(headless, {"red": picture}, tmp_path / "cache", site="head")
     plain = Backbone(Maps(), name="maps", weights="none", weights_id="0" * 12, image_size=(16, 16))
-    with pytest.raises(VitvisError, match="maps has no block"):
-        embed_pictures(plain, {"red": picture}, tmp_path / "cache", look=True)
-    assert embed_pictures(headless, {"red": picture}, tmp_path / "cache", look=True).shape == (1, 64)
+    with pytest.raises(VitvisError, match="look=maps: has no block"):
+        BackboneLook(plain)
+    last = BackboneLook(headless).site
+    assert embed_pictures(headless, {"red": picture}, tmp_path / "cache", site=last).shape == (1, 64)

@@ -141,10 +141,12 @@ def test_several_runs_share_one_table_and_both_spaces(
 def test_the_default_look_is_the_mean_patch_of_the_bundled_vit(runs: dict[str, Path]) -> None:
     from vitvis.backbones import load_backbone
     from vitvis.concepts.embed import embed_pictures
+    from vitvis.concepts.spaces import BackboneLook
 
     vit = load_backbone("vitvis_vit")
     files = {path.stem: path for path in sorted((runs["vit"] / "thumbs").glob("*.jpg"))[:3]}
-    found = embed_pictures(vit, files, runs["vit"] / "concepts" / "other", look=True)
+    assert BackboneLook(vit).site == "blocks.11.block"
+    found = embed_pictures(vit, files, runs["vit"] / "concepts" / "other", site="blocks.11.block")
     from PIL import Image
 
     images = torch.stack([vit.transform()(Image.open(path)) for path in files.values()])

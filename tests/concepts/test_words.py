@@ -92,9 +92,11 @@ def test_command(made_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     small = wrap_open_clip(clip, "open_clip:small", "none", open_clip.get_tokenizer("ViT-B-32"))
     with pytest.warns(UserWarning, match="random"):
         look = load_backbone("vit_tiny_patch16_224", "none", 64, depth=1)
-    monkeypatch.setattr(
-        "vitvis.concepts.engine.load_backbone", lambda name, weights: small if name.startswith("open_clip") else look
-    )
+    for module in ("engine", "spaces"):
+        monkeypatch.setattr(
+            f"vitvis.concepts.{module}.load_backbone",
+            lambda name, weights: small if name.startswith("open_clip") else look,
+        )
     (tmp_path / "words.txt").write_text("dog\ncat\nmusic\nconcert hall\n")
     command = [f"run={made_run}", f"vocabulary={tmp_path / 'words.txt'}", "language=open_clip:small",
                "language_weights=none", "look=made", "k=5", "words=3"]  # fmt: skip

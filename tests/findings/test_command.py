@@ -173,6 +173,10 @@ def test_a_quick_run_measures_every_statement_and_is_not_done_twice(photos: Path
     numbers = json.loads((out / "findings.json").read_text())["findings"]
     hf = numbers["kinds"]["numbers"]["paper/q"]["hf"]
     assert 0 <= hf["low"] <= hf["value"] <= hf["high"] <= 1
+    assert numbers["kinds"]["numbers"]["default/mlp"]["choice"]["n"] > 0
+    for measure in ("model/choice", "cnn/certainty"):
+        assert numbers["depth"]["numbers"][measure]["deep less shallow"]["n"] > 0
+    assert "choice test: optimised image" in text and (out / "runs/fit-model/judge/vitvis_resnet.parquet").is_file()
     assert numbers["depth"]["numbers"]["chance of the same class"] == pytest.approx(3 * 8 * 7 / (24 * 23))
     for name in ("by_depth", "deep less shallow"):
         assert name in numbers["depth"]["numbers"]["model/side"]
@@ -204,7 +208,8 @@ def test_without_weights_of_clip_its_commands_are_tried_and_nothing_is_said(
         out=str(tmp_path / "out"),
     )
     assert finding.status == "not run" and finding.verdict.startswith("NOT RUN: no weights")
-    (told,) = finding.found
+    labels, told = finding.found
+    assert labels.startswith("Labels can't stand in for a language space here: ")  # they are no WordNet ids
     assert "(fit, search and concepts)" in told and "they run" in told
     assert (tmp_path / "out/runs/search-clip-random/concepts/concepts.csv").is_file()
 

@@ -14,7 +14,7 @@ from torch import nn
 from vitvis.backbones import Backbone, parse_units
 from vitvis.findings.finding import sign_of, verdict_of
 from vitvis.findings.intervals import difference, mean
-from vitvis.findings.matching import place_among
+from vitvis.findings.judging import surest
 from vitvis.findings.measures import (
     bits_per_pixel,
     box_share,
@@ -168,16 +168,16 @@ def test_the_interval_of_a_difference_is_that_of_two_samples() -> None:
     assert math.isnan(difference([], [1.0]).value)
 
 
-def test_place_among_others_is_chance_for_an_image_that_knows_nothing() -> None:
-    draw = np.random.default_rng(0)
-    found = [place_among(draw.normal(size=8), *_own_and_others(draw)) for _ in range(600)]
-    assert np.mean(found) == pytest.approx(0.5, abs=0.04)
-    own, others = _own_and_others(draw)
-    assert place_among(own * 3, own, others - 10 * own) == 1 and place_among(np.zeros(8), own, others) == 0.5
+def test_a_judge_is_as_sure_as_its_softmax_says() -> None:
+    """By a plain forward pass of the bundled ResNet, without eye, tap or findings."""
+    from vitvis.backbones.eye import load_eye
 
-
-def _own_and_others(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    return draw.normal(size=8), draw.normal(size=(20, 8))
+    eye = load_eye("vitvis_resnet")
+    images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        scores = eye.backbone(images).numpy().astype(float)
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    assert surest(eye, images) == pytest.approx(powers.max(axis=1) / powers.sum(axis=1), rel=1e-4)
 
 
 def test_verdicts() -> None:

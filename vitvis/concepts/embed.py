@@ -21,7 +21,7 @@ from vitvis.runs import atomic_write
 
 from .score import Floats
 
-__all__ = ["TEMPLATES", "Parts", "embed_pictures"]
+__all__ = ["TEMPLATES", "Parts", "embed_pictures", "open_picture"]
 
 #: A word's embedding is the mean of those of these texts.
 TEMPLATES = ("{}", "a photo of {}", "a picture of something that is {}")
@@ -96,47 +96,44 @@ class Parts:
 
     @torch.no_grad()
     def pictures(
-        self, backbone: Backbone, files: Mapping[str, Path], cache: Path, *, look: bool, batch: int = 32
+        self, backbone: Backbone, files: Mapping[str, Path], cache: Path, *, site: str, batch: int = 32
     ) -> Floats | None:
         """Return features of pictures, `[N, D]`, kept in a folder by files and weights; None where parts are missing.
 
         Args:
-            backbone: the embedding `head` of a language model's image tower, or any backbone.
+            backbone: a language model's image tower, or any other.
             files: by a name that says what the picture is, in order.
             cache: a folder.
-            look: take the mean of the patches of the last block instead of the embedding: what a picture looks like
+            site: the embedding, `head`; or a block, of whose patches the mean is taken: what a picture looks like
                 rather than what class it is.
             batch: pictures a forward pass.
 
         Raises:
-            VitvisError: a picture can't be read.
+            VitvisError: a picture can't be read, or the backbone has no such site.
         """
         stamps = [f"{name} {path.stat().st_size} {path.stat().st_mtime_ns}" for name, path in files.items()]
-        key = _digest(backbone.weights_id, str(backbone.image_size), str(look), *stamps)
+        key = _digest(backbone.weights_id, str(backbone.image_size), site, *stamps)
         file = cache / f"pictures-{key}.npy"
         if file.is_file():
             return np.load(file)
-        blocks = [site for site in backbone.sites.values() if site.kind == "block"]
-        if not look and "head" not in backbone.sites or look and not blocks:
-            raise VitvisError(f"{backbone.name} has no {'block' if look else 'embedding'} to read features from")
-        site = blocks[-1] if look else backbone.site("head")
+        if site not in backbone.sites:
+            raise VitvisError(f"{backbone.name} has no {'embedding' if site == 'head' else site} to read features from")
+        place = backbone.site(site)
         logging.getLogger("vitvis").info("embedding %d pictures with %s", len(files), backbone.name)
         transform, paths = backbone.transform(), list(files.values())
 
         def embed(start: int, stop: int) -> Floats:
-            images = torch.stack([transform(_open(path)) for path in paths[start:stop]]).to(backbone.mean.device)
-            tokens = select_tokens(tap(images)[site.name], site, "patches")
+            images = torch.stack([transform(open_picture(path)) for path in paths[start:stop]]).to(backbone.mean.device)
+            tokens = select_tokens(tap(images)[site], place, "patches")
             return torch.nn.functional.normalize(tokens.mean(dim=1), dim=-1).cpu().numpy()
 
-        with Tap(backbone, [site]) as tap:
+        with Tap(backbone, [place]) as tap:
             return self.make(file, len(paths), batch, embed)
 
 
-def embed_pictures(
-    backbone: Backbone, files: Mapping[str, Path], cache: Path, *, look: bool, batch: int = 32
-) -> Floats:
+def embed_pictures(backbone: Backbone, files: Mapping[str, Path], cache: Path, *, site: str, batch: int = 32) -> Floats:
     """Return features of pictures, `[N, D]`; see `Parts.pictures`."""
-    found = Parts().pictures(backbone, files, cache, look=look, batch=batch)
+    found = Parts().pictures(backbone, files, cache, site=site, batch=batch)
     assert found is not None, "all parts are made here"
     return found
 
@@ -152,7 +149,12 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _open(path: Path) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
+    """Return a picture in RGB.
+
+    Raises:
+        VitvisError: it can't be read.
+    """
     try:
         with Image.open(path) as picture:
             return picture.convert("RGB")

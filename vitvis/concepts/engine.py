@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vitvis.backbones import Backbone, load_backbone
+from vitvis.backbones import load_backbone
 from vitvis.concepts.settings import ConceptsSettings
 from vitvis.errors import VitvisError
 from vitvis.launch.isolation import isolated
@@ -21,9 +21,10 @@ from vitvis.runs import atomic_write, read_manifest, read_records
 
 from .embed import Parts
 from .score import Floats, centre, concept_score
+from .spaces import WORDNET, LabelMeaning, Look, Meaning, Photos, TowerMeaning, load_look
 from .words import rank_words, read_vocabulary, unit_vectors
 
-__all__ = ["FOLDER", "Concepts", "find_concepts"]
+__all__ = ["FOLDER", "Concepts", "find_concepts", "strongest_photos"]
 
 #: Where a run's concepts lie, within its folder.
 FOLDER = "concepts"
@@ -59,15 +60,17 @@ def find_concepts(settings: ConceptsSettings) -> list[Concepts]:
     Raises:
         VitvisError: a folder is no run of search or fit, a model can't be loaded, a file can't be read.
     """
-    words = read_vocabulary(settings.vocabulary)
+    words = read_vocabulary(settings.vocabulary) if settings.language != WORDNET else []
     runs = [(Path(run), read_manifest(run)) for run in settings.run]
     for path, manifest in runs:
         if manifest["kind"] not in ("search", "fit"):
             raise VitvisError(f"{path}: is a run of {manifest['kind']}; words need a run of search or fit")
+        if manifest["kind"] == "fit" and settings.language == WORDNET:
+            raise VitvisError(f"{path}: is a run of fit; language={WORDNET} reads the classes of a search's photos")
     fit = _fit(settings, runs)
-    language = _language(settings, [manifest for _, manifest in runs])
+    meaning = _meaning(settings, [manifest for _, manifest in runs], words)
     searched = any(manifest["kind"] == "search" for _, manifest in runs)
-    look = load_backbone(settings.look, settings.look_weights) if searched else None
+    look = load_look(settings.look, settings.look_weights) if searched else None
     parts = Parts(settings.shard, settings.finish)
     place = runs[0][0] / FOLDER
 
@@ -75,7 +78,7 @@ def find_concepts(settings: ConceptsSettings) -> list[Concepts]:
         found = []
         for path, manifest in runs:
             own = path if manifest["kind"] == "fit" else fit[1] if fit and fit[0] == _weights_of(manifest) else None
-            found.append(_embed(path, manifest["kind"], own, words, language, look, settings, parts))
+            found.append(_embed(path, manifest["kind"], own, meaning, look, settings, parts))
         return found
 
     if settings.shard:
@@ -87,7 +90,7 @@ def find_concepts(settings: ConceptsSettings) -> list[Concepts]:
         embedded = embed()
         if parts.left:
             raise unfinished(place.parent, parts.left, parts.total)
-        return [_rank(item, words, language, look, settings) for item in embedded]
+        return [_rank(item, meaning, look, settings) for item in embedded]
 
 
 def _weights_of(manifest: dict[str, Any]) -> tuple[str, str]:
@@ -112,7 +115,9 @@ def _fit(
     return model, path
 
 
-def _language(settings: ConceptsSettings, manifests: Sequence[dict[str, Any]]) -> Backbone:
+def _meaning(settings: ConceptsSettings, manifests: Sequence[dict[str, Any]], words: list[str]) -> Meaning:
+    if settings.language == WORDNET:
+        return LabelMeaning()
     name, weights = settings.language, settings.language_weights
     models = [manifest["backbone"] for manifest in manifests]
     own = next((model for model in models if str(model["name"]).startswith("open_clip:")), None)
@@ -121,7 +126,8 @@ def _language(settings: ConceptsSettings, manifests: Sequence[dict[str, Any]]) -
         weights = str(own.get("weights")) if weights == "hub" else weights
     if name is None:
         raise VitvisError(
-            "say which language model reads the pictures: language=open_clip:ViT-B-32 language_weights=FILE (or a tag)"
+            "say which language model reads the pictures: language=open_clip:ViT-B-32 language_weights=FILE (or a "
+            f"tag), or language={WORDNET} for photos of WordNet's classes"
         )
     backbone = load_backbone(name, weights)
     if backbone.language is None:
@@ -131,7 +137,7 @@ def _language(settings: ConceptsSettings, manifests: Sequence[dict[str, Any]]) -
             f"language_weights={weights}: are not the weights of the run's own {name}; "
             "give language_weights=FILE, or name the model too: language=open_clip:NAME"
         )
-    return backbone
+    return TowerMeaning(backbone, words)
 
 
 @dataclass
@@ -160,9 +166,8 @@ def _embed(
     path: Path,
     kind: str,
     fit: Path | None,
-    words: list[str],
-    language: Backbone,
-    look: Backbone | None,
+    meaning: Meaning,
+    look: Look | None,
     settings: ConceptsSettings,
     parts: Parts,
 ) -> _Embedded:
@@ -172,23 +177,20 @@ def _embed(
         raise VitvisError(f"{path}: has no records of units yet; run it again to finish it")
     units = list({record["address"]: record for record in records}.values())
     cache, batch = path / FOLDER / "cache", settings.batch_size
-    assert language.language is not None
-    exemplars = meaning = seen = vectors = None
+    exemplars = meant = seen = vectors = None
     if kind == "search" and look is not None:
-        files, exemplars = _photos(path, units, settings.k)
-        meaning = parts.pictures(language, files, cache, look=False, batch=batch)
-        seen = parts.pictures(look, files, cache, look=True, batch=batch)
+        files, exemplars = strongest_photos(path, units, settings.k)
+        photos = Photos(path, files, cache, batch)
+        meant, seen = meaning.photos(photos, parts), look.photos(photos, parts)
     if fit is not None:
-        vectors = _optimised(fit, units, language, cache, batch, parts)
+        vectors = _optimised(fit, units, meaning, cache, batch, parts)
     caches = [cache, *(Path(run) / FOLDER / "cache" for run in settings.run)]
-    return _Embedded(path, units, exemplars, meaning, seen, vectors, parts.words(language.language, words, caches))
+    return _Embedded(path, units, exemplars, meant, seen, vectors, meaning.words(caches, parts))
 
 
-def _rank(
-    found: _Embedded, words: list[str], language: Backbone, look: Backbone | None, settings: ConceptsSettings
-) -> Concepts:
+def _rank(found: _Embedded, meaning: Meaning, look: Look | None, settings: ConceptsSettings) -> Concepts:
     """Rank words for the units of a run, score them, and write that down; everything is embedded."""
-    units, exemplars, scores = found.units, found.exemplars, None
+    units, exemplars, scores, words = found.units, found.exemplars, None, meaning.vocabulary
     vectors: list[Floats] = []
     if found.meaning is not None and found.seen is not None:
         vectors.append(unit_vectors(found.meaning, exemplars))
@@ -218,14 +220,18 @@ def _rank(
                 "similarities": [value for _, value in chosen],
             }
         )
-    own = str(units[0]["weights_id"]) == language.weights_id
+    own = str(units[0]["weights_id"]) == meaning.weights_id
     done = Concepts(found.path, str(units[0]["backbone"]), rows, _table(rows), own)
-    _write(done, language, look, settings)
+    _write(done, meaning, look, settings)
     return done
 
 
-def _photos(path: Path, units: list[dict[str, Any]], k: int) -> tuple[dict[str, Path], Any]:
-    """Thumbnails that strongest photos have, by index, and their rows for each unit."""
+def strongest_photos(path: Path, units: Sequence[dict[str, Any]], k: int) -> tuple[dict[str, Path], Any]:
+    """Return thumbnails of units' strongest photos by dataset index, and their rows for each unit, `[U, k]`.
+
+    Raises:
+        VitvisError: the search kept too few.
+    """
     wanted = sorted({int(index) for unit in units for index in unit["strongest_index"][:k]})
     files = {str(index): path / "thumbs" / f"{index}.jpg" for index in wanted}
     files = {index: file for index, file in files.items() if file.is_file()}
@@ -242,7 +248,7 @@ def _photos(path: Path, units: list[dict[str, Any]], k: int) -> tuple[dict[str, 
 
 
 def _optimised(
-    fit: Path, units: list[dict[str, Any]], language: Backbone, cache: Path, batch: int, parts: Parts
+    fit: Path, units: list[dict[str, Any]], meaning: Meaning, cache: Path, batch: int, parts: Parts
 ) -> Floats | None:
     """Embeddings of optimised images, `[U, D]`; zeros for units that the fit has no image of."""
     images = {
@@ -251,13 +257,13 @@ def _optimised(
         if record.get("status") == "ok" and record.get("image") and (fit / str(record["image"])).is_file()
     }
     files = {unit["address"]: images[unit["address"]] for unit in units if unit["address"] in images}
-    vectors = np.zeros((len(units), language.site("head").width), np.float32)
     if len(files) < 2:  # the mean that vectors are measured from needs others
         raise VitvisError(f"{fit}: has images of {len(files)} of these units; words need at least two")
-    found = parts.pictures(language, files, cache, look=False, batch=batch)
+    found = meaning.images(files, cache, batch, parts)
     if found is None:
         return None
     features = centre(found)
+    vectors = np.zeros((len(units), features.shape[1]), np.float32)
     places = [place for place, unit in enumerate(units) if unit["address"] in files]
     by_address = dict(zip(files, features, strict=True))
     for place in places:
@@ -287,7 +293,7 @@ def _table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return table
 
 
-def _write(done: Concepts, language: Backbone, look: Backbone | None, settings: ConceptsSettings) -> None:
+def _write(done: Concepts, meaning: Meaning, look: Look | None, settings: ConceptsSettings) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -301,7 +307,7 @@ def _write(done: Concepts, language: Backbone, look: Backbone | None, settings: 
     for row in done.records:
         writer.writerow([*(row[column] for column in columns), "; ".join(row["words"])])
     summary = {
-        "language": {"name": language.name, "weights": language.weights, "weights_id": language.weights_id},
+        "language": {"name": meaning.name, "weights": meaning.weights, "weights_id": meaning.weights_id},
         "look": None if look is None else {"name": look.name, "weights": look.weights, "weights_id": look.weights_id},
         "k": settings.k,
         "seed": settings.seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitvis.config import limits, setting
+from vitvis.errors import VitvisError
 from vitvis.launch.settings import LaunchSettings, PlaceSettings, check_shard
 from vitvis.launch.shards import parse_shard
 
@@ -20,13 +21,14 @@ class ConceptsSettings:
     )
     """Run folders of search (words and scores) or fit (words alone); several are compared in one table."""
     vocabulary: str | None = setting(None, path="file")
-    """Text file with a word or phrase a line; vitvis's own when null."""
+    """Text file with a word or phrase a line; vitvis's own when null, WordNet's nouns with language=wordnet."""
     language: str | None = setting(None)
-    """Model that reads pictures and words, open_clip:NAME; the run's own where that is one of open_clip."""
+    """Model that reads pictures and words, open_clip:NAME; the run's own where that is one of open_clip. Or wordnet:
+    classes of labelled photos, by what they are kinds of."""
     language_weights: str = setting("hub", path="weights")
     """Its weights: a file, or a pretrained tag of open_clip; those of the run where language is its own model."""
     look: str = setting("vitvis_vit")
-    """Backbone that knows pictures alone: a bundled model or any timm model."""
+    """Backbone that knows pictures alone: a bundled model or any timm model. Or pixels: colours, place by place."""
     look_weights: str = setting("hub", path="weights")
     """Its weights: hub (bundled or downloaded), or a file."""
     fit: str | None = setting(None, path="folder")
@@ -49,3 +51,8 @@ class ConceptsSettings:
 
     def __post_init__(self) -> None:
         check_shard(self.shard, self.finish, PlaceSettings(), self.launch)
+        if self.language == "wordnet":
+            for name in ("vocabulary", "fit"):
+                if getattr(self, name) is not None:
+                    why = "has words of its own" if name == "vocabulary" else "knows classes of photos, no pictures"
+                    raise VitvisError(f"{name}={getattr(self, name)}: language=wordnet {why}; leave {name} out")

@@ -11,8 +11,8 @@ from vitvis.findings.bench import ROLES, Bench
 from vitvis.findings.charts import Curve, Panel, curve_chart
 from vitvis.findings.finding import MEASURED, Finding, Table, sign_of, verdict_of
 from vitvis.findings.intervals import Estimate, difference, mean
+from vitvis.findings.judging import choices
 from vitvis.findings.looking import covered_patches, fields, moved_maps, on_grid
-from vitvis.findings.matching import matches
 from vitvis.findings.measures import pointing, spread
 from vitvis.findings.sheets import write_chart, write_picture
 
@@ -39,12 +39,19 @@ def measure(bench: Bench) -> Finding:
         records = [record for record in bench.pictures(role) if record["status"] != "failed"]
         blocks = len(bench.sites(role))
         columns = maps_over_depth(bench, role, records)
-        tests = whole(bench, role, records, columns)
+        chosen = choices(bench, role, records).values()
+        tests = whole(bench, role, records, columns, [row["choice"] for row in chosen])
         for name, (estimate, zero, form) in tests.items():
             rows.setdefault(name, []).append(estimate.text(**form))
             finding.numbers[f"{role}/{name}"] = vars(estimate)
             if role == "model":
                 signs.append(sign_of(estimate.low, estimate.high, zero))
+        by_photos = mean([row["choice_photos"] for row in chosen if row["choice_photos"] is not None], **bench.draws)
+        if by_photos.n:
+            finding.found.append(
+                f"{bench.backbone(role).name}: the units' own best photos, in the place of the optimised images, tell "
+                f"{by_photos.text(1, scale=100)} % of the same pairs."
+            )
         for name in PANELS:
             by_depth = columns[name]
             points = [mean(by_depth[depth], **bench.draws) for depth in sorted(by_depth)]
@@ -95,7 +102,11 @@ def maps_over_depth(bench: Bench, role: str, records: Sequence[Record]) -> dict[
 
 
 def whole(
-    bench: Bench, role: str, records: Sequence[Record], columns: dict[str, ByDepth]
+    bench: Bench,
+    role: str,
+    records: Sequence[Record],
+    columns: dict[str, ByDepth],
+    chosen: Sequence[float | None],
 ) -> dict[str, tuple[Estimate, float, dict[str, Any]]]:
     """Return what is said about all units together: estimate, what chance would give, and how it is written."""
     run, draws = bench.search(role), bench.draws
@@ -113,12 +124,11 @@ def whole(
             0.5,
             percent,
         ),
-        "optimised image lies nearer to its unit's photos than to another's (% of the layer's units; chance 50 %)": (
-            mean(list(matches(bench, role, records).values()), **draws),
-            0.5,
-            percent,
-        ),
     }
+    shares = [share for share in chosen if share is not None]
+    if shares:
+        title = "choice test: optimised image tells which of two photos excites its unit (% of pairs; chance 50 %)"
+        tests[title] = (mean(shares, **draws), 0.5, percent)
     for name, title in (
         ("object", "map on the object, less the object's area (points; chance 0)"),
         ("shuffled", "map on the object, less that on the object of the unit's next photo (points; chance 0)"),

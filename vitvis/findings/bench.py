@@ -111,7 +111,7 @@ class Bench:
             extra: Settings laid over the file's.
 
         Returns:
-            Records of these units, shallow first, each with the absolute path of its image as `file`.
+            Records of these units, shallow first, each with the path of its image as `file`, and the run as `run`.
         """
         from vitvis.fit.engine import run_fit
 
@@ -129,7 +129,9 @@ class Bench:
         wanted = {unit.address for unit in fit.plan.units}
         records = [record for record in fit.records if record["address"] in wanted]
         records.sort(key=lambda record: (record["depth"], record["site"], record["unit"]))
-        return [{**record, "file": out / record["image"] if record["image"] else None} for record in records]
+        return [
+            {**record, "run": folder, "file": out / record["image"] if record["image"] else None} for record in records
+        ]
 
     def pictures(self, role: str) -> list[Record]:
         """Return the records of images of FFN neurons (transformer) or channels (CNN) of every block."""
@@ -172,6 +174,27 @@ class Bench:
         assert folder is not None, "no shard was asked for"
         self._searches[role] = read_search(folder)
         return self._searches[role]
+
+    def other(self, role: str) -> str:
+        """Return the role of the model that had no part in the images of a role, and judges them."""
+        return ROLES[1 - ROLES.index(role)]
+
+    def judged(self, role: str, folder: str) -> list[Record]:
+        """Return what the other model says of a run's images, a row an image; judged before, they are only read."""
+        from vitvis.judge import run as judge
+
+        trainer, (name, weights) = self.settings.trainer, self._named(self.other(role))
+        (judgement,) = judge(
+            run=[str(self.run_folder(folder))],
+            judge=[name],
+            weights=[weights],
+            search=[str(self.search(role).path)],
+            sturdiness=0,
+            workers=trainer.workers,
+            seed=self.settings.seed,
+            trainer={"accelerator": trainer.accelerator, "devices": 1, "threads": trainer.threads, "progress": "none"},
+        )
+        return judgement.rows
 
     @cached_property
     def source(self) -> Source:

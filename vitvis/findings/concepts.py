@@ -1,4 +1,7 @@
-"""CLIP holds concepts: units whose photos look different and mean the same."""
+"""CLIP holds concepts: units whose photos look different and mean the same.
+
+Without CLIP's weights, labels stand in for a language space, on the models at hand (`labels.py`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from vitvis.errors import VitvisError
 from vitvis.findings.bench import Bench
 from vitvis.findings.finding import MEASURED, NOT_RUN, Finding, Table, sign_of, verdict_of
 from vitvis.findings.intervals import difference, mean
+from vitvis.findings.labels import score_by_labels
 from vitvis.findings.sheets import write_picture
 from vitvis.fit.settings import FitSettings
 from vitvis.search.settings import SearchSettings
@@ -37,6 +41,8 @@ def _try(bench: Bench) -> Finding:
     """Run every command on random weights."""
     why = "no weights were given (clip_weights=FILE or a tag)"
     finding = Finding("clip", NOT_RUN, f"NOT RUN: {why}")
+    if bench.settings.data:
+        score_by_labels(bench, finding)
     try:
         _fit(bench, {"weights": "none"}, {"steps": 1, "copies": 1}, per_site=1)
         if bench.settings.data:

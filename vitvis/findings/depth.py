@@ -11,7 +11,8 @@ from PIL import Image
 from vitvis.findings.bench import ROLES, Bench
 from vitvis.findings.charts import Curve, Panel, curve_chart
 from vitvis.findings.finding import MEASURED, Finding, Table, sign_of, verdict_of
-from vitvis.findings.intervals import Estimate, difference, mean
+from vitvis.findings.intervals import difference, mean
+from vitvis.findings.judging import certainties, choices
 from vitvis.findings.looking import fields
 from vitvis.findings.measures import bits_per_pixel, chance_of_same, frequencies_used, same_label
 from vitvis.findings.sheets import depth_sheet, stacked, write_chart, write_picture
@@ -25,6 +26,8 @@ MEASURES = {
     "bits": ("JPEG (bits a pixel)", 2, 1.0, True),
     "frequencies": ("spatial frequencies used (%)", 1, 100.0, True),
     "same": ("same class among the top photos (% of pairs)", 2, 100.0, True),
+    "certainty": ("judge's surest class, of the image (%)", 1, 100.0, True),
+    "choice": ("choice test (%; chance 50)", 1, 100.0, False),
 }
 
 
@@ -50,7 +53,7 @@ def measure(bench: Bench) -> Finding:
                 Curve(
                     backbone,
                     [depth / max(1, blocks - 1) for depth in sorted(by_depth)],
-                    [_scaled(point, scale) for point in points],
+                    [point.scaled(scale) for point in points],
                     colour,
                 )
             )
@@ -70,12 +73,14 @@ def measure(bench: Bench) -> Finding:
     )
     finding.tables.append(table)
     finding.pictures.append(write_picture(stacked(sheets), folder / "sheet.jpg"))
+    by_chance = {"same": 100 * chance, "choice": 50.0}
     panels = [
-        Panel(heading, "depth (0: first block, 1: last)", curves[name], 100 * chance if name == "same" else None)
+        Panel(heading, "depth (0: first block, 1: last)", curves[name], by_chance.get(name))
         for name, (heading, *_) in MEASURES.items()
+        if any(curve.x for curve in curves[name])
     ]
     finding.pictures.append(write_chart(curve_chart(panels), folder / "chart.png"))
-    finding.verdict = verdict_of(signs, "four measures, deepest and shallowest third, two models")
+    finding.verdict = verdict_of(signs, "five measures, deepest and shallowest third, two models")
     return finding
 
 
@@ -83,11 +88,18 @@ def measured(bench: Bench, role: str, records: Sequence[Record]) -> tuple[dict[s
     """Return every measure by name and depth, one number a unit, and the chance of two photos having the same class."""
     run = bench.search(role)
     columns: dict[str, dict[int, list[float]]] = {name: {} for name in MEASURES}
-    looked = fields(bench, role, records)
+    looked, chosen = fields(bench, role, records), choices(bench, role, records)
+    judged = {
+        "certainty": certainties(bench, role, records),
+        "choice": {address: row["choice"] for address, row in chosen.items() if row["choice"] is not None},
+    }
     for record in records:
         depth = record["depth"]
         if record["address"] in looked:
             columns["side"].setdefault(depth, []).append(looked[record["address"]]["side"])
+        for name, values in judged.items():
+            if record["status"] == "ok" and record["address"] in values:
+                columns[name].setdefault(depth, []).append(values[record["address"]])
         if record["status"] == "ok":
             with Image.open(record["file"]) as picture:
                 columns["bits"].setdefault(depth, []).append(bits_per_pixel(picture))
@@ -108,7 +120,3 @@ def thirds(by_depth: dict[int, list[float]]) -> tuple[list[float], list[float]]:
         [value for depth in depths[:count] for value in by_depth[depth]],
         [value for depth in depths[-count:] for value in by_depth[depth]],
     )
-
-
-def _scaled(point: Estimate, scale: float) -> Estimate:
-    return Estimate(scale * point.value, scale * point.low, scale * point.high, point.n)

@@ -36,6 +36,10 @@ class Estimate:
         form = f"{'+' if signed else ''}.{digits}f"
         return f"{scale * self.value:{form}} [{scale * self.low:{form}}, {scale * self.high:{form}}]"
 
+    def scaled(self, factor: float) -> Estimate:
+        """Return the same number in another unit."""
+        return Estimate(factor * self.value, factor * self.low, factor * self.high, self.n)
+
 
 def mean(values: Sequence[float], *, samples: int = 2000, seed: int = 0) -> Estimate:
     """Return the mean of what is finite, with the interval of a bootstrap over it."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vitvis.findings.bench import KINDS, Bench
 from vitvis.findings.charts import Curve, Panel, curve_chart
 from vitvis.findings.finding import MEASURED, Finding, Table, sign_of, verdict_of
 from vitvis.findings.intervals import Estimate, difference, mean
-from vitvis.findings.matching import matches
+from vitvis.findings.judging import choices
 from vitvis.findings.measures import same_label
 from vitvis.findings.sheets import kinds_sheet, write_chart, write_picture
 from vitvis.runs.summary import selectivity
@@ -36,27 +37,32 @@ def measure(bench: Bench) -> Finding:
         ),
     }
     finding, signs = Finding("kinds", MEASURED, ""), []
+    measures = {recipe: measured(bench, records) for recipe, records in runs.items()}
     for recipe, records in runs.items():
-        columns = measured(bench, records)
-        gaps = {kind: difference(columns["hf"][kind], columns["hf"]["mlp"], **bench.draws) for kind in KINDS[1:]}
-        signs += [sign_of(gap.low, gap.high) for gap in gaps.values()]
-        finding.numbers[f"{recipe}/more high frequencies than mlp"] = {kind: vars(gap) for kind, gap in gaps.items()}
+        columns = measures[recipe]
         names = [name for name in COLUMNS if name in columns]
-        head = [
-            "kind",
-            "images that woke up",
-            "high frequencies (%)",
-            "less FFN neurons' (points)",
-            *(COLUMNS[name][0] for name in names[1:]),
-        ]
+        head = ["kind", "images that woke up"]
+        for name in names:
+            head += [COLUMNS[name].heading, *(["less FFN neurons' (points)"] if COLUMNS[name].sign else [])]
         table = Table(f"Means over all depths, {RECIPES[recipe]}", head, [])
         for kind in KINDS:
-            estimates = {name: mean(columns[name][kind], **bench.draws) for name in names}
-            cells = [estimates[name].text(COLUMNS[name][1], scale=COLUMNS[name][2]) for name in names]
-            gap = gaps[kind].text(1, signed=True, scale=100) if kind in gaps else ""
+            awake = [record for record in records if record["kind"] == kind and record["status"] == "ok"]
             made = sum(record["kind"] == kind for record in records)
-            table.rows.append([NAMES[kind], f"{estimates['hf'].n} of {made}", cells[0], gap, *cells[1:]])
-            finding.numbers[f"{recipe}/{kind}"] = {name: vars(estimate) for name, estimate in estimates.items()}
+            cells, numbers = [NAMES[kind], f"{len(awake)} of {made}"], {}
+            for name in names:
+                column, values = COLUMNS[name], _by_kind(columns[name], kind)
+                estimate = mean(values, **bench.draws)
+                cells.append(estimate.text(column.digits, scale=column.scale))
+                numbers[name] = vars(estimate)
+                if not column.sign:
+                    continue
+                gap = difference(values, _by_kind(columns[name], "mlp"), **bench.draws) if kind != "mlp" else None
+                cells.append(gap.text(1, signed=True, scale=column.scale) if gap else "")
+                if gap:
+                    signs.append(column.sign * sign_of(gap.low, gap.high))
+                    numbers[f"{name} less mlp's"] = vars(gap)
+            table.rows.append(cells)
+            finding.numbers[f"{recipe}/{kind}"] = numbers
         finding.tables.append(table)
         sheet = kinds_sheet(
             records,
@@ -64,35 +70,56 @@ def measure(bench: Bench) -> Finding:
             title=f"{bench.backbone('model').name}: kinds by depth, {RECIPES[recipe]}",
         )
         finding.pictures.append(write_picture(sheet, folder / f"{recipe}.jpg"))
-    finding.pictures.append(write_chart(_chart(runs, bench), folder / "chart.png"))
+    finding.pictures.append(write_chart(_chart(measures, bench), folder / "chart.png"))
     if settings.data:
         found = purity(bench)
         told = ", ".join(f"{NAMES[kind]} {estimate.text(2, scale=100)}" for kind, estimate in found.items())
         finding.found.append(f"Two of a unit's strongest photos have the same class in (%): {told}.")
         finding.numbers["same class"] = {kind: vars(estimate) for kind, estimate in found.items()}
-    finding.verdict = verdict_of(signs, "high frequencies of each kind and of FFN neurons, in two recipes")
+    finding.verdict = verdict_of(
+        signs, "high frequencies and the choice test of each kind beside FFN neurons', in two recipes"
+    )
     return finding
 
 
-#: Measure: heading, digits, factor.
+@dataclass(frozen=True)
+class _Column:
+    """A measure of an image: how it is written, and whether the work's noise has more (1) or less (-1) of it."""
+
+    heading: str
+    digits: int
+    scale: float
+    sign: int = 0
+
+
 COLUMNS = {
-    "hf": ("high frequencies (%)", 1, 100.0),
-    "selectivity": ("selectivity", 2, 1.0),
-    "match": ("nearer to its own photos (%)", 1, 100.0),
+    "hf": _Column("high frequencies (%)", 1, 100.0, 1),
+    "choice": _Column("choice test (%)", 1, 100.0, -1),
+    "choice_photos": _Column("by the units' own photos (%)", 1, 100.0),
+    "selectivity": _Column("selectivity", 2, 1.0),
 }
+#: By measure, then by kind and depth: a number an image.
+Columns = dict[str, dict[tuple[str, int], list[float]]]
 
 
-def measured(bench: Bench, records: Sequence[Record]) -> dict[str, dict[str, list[float]]]:
-    """Return what is compared, by measure and kind, of images that are no failure; `match` only with photos."""
-    columns: dict[str, dict[str, list[float]]] = {}
-    matched = matches(bench, "model", records) if bench.settings.data else {}
+def measured(bench: Bench, records: Sequence[Record]) -> Columns:
+    """Return what is compared, of images that are no failure; the choice test only with photos."""
+    columns: Columns = {}
+    chosen = choices(bench, "model", records) if bench.settings.data else {}
     for record in (record for record in records if record["status"] == "ok"):
-        values = {"hf": record["hf_share"], "selectivity": selectivity(record["rank"], record["site_width"])}
-        if record["address"] in matched:
-            values["match"] = matched[record["address"]]
+        values = {
+            "hf": record["hf_share"],
+            "selectivity": selectivity(record["rank"], record["site_width"]),
+            **chosen.get(record["address"], {}),
+        }
         for name, value in values.items():
-            columns.setdefault(name, {kind: [] for kind in KINDS})[record["kind"]].append(value)
+            if value is not None:
+                columns.setdefault(name, {}).setdefault((record["kind"], record["depth"]), []).append(value)
     return columns
+
+
+def _by_kind(column: dict[tuple[str, int], list[float]], kind: str) -> list[float]:
+    return [value for (own, _), values in column.items() if own == kind for value in values]
 
 
 def purity(bench: Bench) -> dict[str, Estimate]:
@@ -106,23 +133,21 @@ def purity(bench: Bench) -> dict[str, Estimate]:
     return {kind: mean(found, **bench.draws) for kind, found in values.items()}
 
 
-def _chart(runs: dict[str, list[Record]], bench: Bench) -> bytes:
+def _chart(measures: dict[str, Columns], bench: Bench) -> bytes:
+    """Draw what the work's noise has more or less of, over depth: a row of panels a recipe."""
     panels = []
-    for recipe, made in runs.items():
-        records, curves = [record for record in made if record["status"] == "ok"], []
-        for kind in KINDS:
-            depths = sorted({record["depth"] for record in records})
-            points = [
-                mean(
-                    [
-                        100 * record["hf_share"]
-                        for record in records
-                        if (record["kind"], record["depth"]) == (kind, depth)
-                    ],
-                    **bench.draws,
+    for recipe, columns in measures.items():
+        for name in (name for name, column in COLUMNS.items() if column.sign and name in columns):
+            column, found = COLUMNS[name], columns[name]
+            depths = sorted({depth for _, depth in found})
+            curves = [
+                Curve(
+                    NAMES[kind],
+                    [float(depth) for depth in depths],
+                    [mean(found.get((kind, depth), []), **bench.draws).scaled(column.scale) for depth in depths],
                 )
-                for depth in depths
+                for kind in KINDS
             ]
-            curves.append(Curve(NAMES[kind], [float(depth) for depth in depths], points))
-        panels.append(Panel(f"High frequencies (%), {RECIPES[recipe]}", "block", curves))
+            chance = 50.0 if name == "choice" else None
+            panels.append(Panel(f"{column.heading}, {RECIPES[recipe]}".capitalize(), "block", curves, chance))
     return curve_chart(panels)
