@@ -12,6 +12,7 @@ from PIL import Image
 
 from vitvis.backbones import Backbone, load_backbone
 from vitvis.errors import VitvisError
+from vitvis.runs import Ledger, read_manifest
 
 from .embed import Parts, open_picture
 from .score import Floats
@@ -123,13 +124,18 @@ class LabelMeaning:
         Raises:
             VitvisError: the search's data can't be read any more, or its photos have no WordNet ids.
         """
-        from vitvis.data.kinds import open_source
-        from vitvis.search.reading import read_search
+        import pyarrow.parquet as pq
 
-        run = read_search(photos.run)
-        recipe = run.manifest.get("recipe") or {}
+        from vitvis.data.kinds import open_source
+
+        table = photos.run / "images.parquet"
+        if not Ledger(photos.run).is_whole(table.name):
+            raise VitvisError(f"{table}: is missing or damaged; run this search again to mend it")
+        rows = pq.ParquetFile(table).read(["index", "label"]).to_pylist()
+        label_of = {str(row["index"]): row["label"] for row in rows}
+        recipe = read_manifest(photos.run).get("recipe") or {}
         ids = open_source(recipe.get("data"), split=recipe.get("split"), limit=recipe.get("limit")).classes.ids
-        labels = [int(run.images[int(index)].get("label") or 0) for index in photos.files]
+        labels = [-1 if (label := label_of.get(index)) is None else int(label) for index in photos.files]
         if ids is None or any(not 0 <= label < len(ids) for label in labels):
             raise VitvisError(
                 f"language={WORDNET}: reads WordNet ids of photos' classes, and {recipe.get('data')} has photos without"
