@@ -210,8 +210,9 @@ def _check_settings(settings: Any) -> None:
 
 def _check_model(name: str) -> None:
     from vitvis.backbones.loading import check_name
+    from vitvis.concepts.spaces import PIXELS, WORDNET
 
-    if not name.isupper():  # MODEL is for the reader to fill in
+    if not name.isupper() and name not in (PIXELS, WORDNET):  # MODEL is for the reader to fill in
         try:
             check_name(name)
         except VitvisError as error:
