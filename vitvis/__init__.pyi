@@ -10,6 +10,7 @@ from . import search as search
 from . import sites as sites
 from . import sweep as sweep
 from .atlas.show import show as show
+from .atlas.widget import widget as widget
 from .backbones import Tap as Tap
 from .backbones import load_backbone as load_backbone
 from .backbones import parse_units as parse_units

@@ -101,3 +101,18 @@ def test_a_map_is_the_same_again_and_is_not_looked_at_twice(tmp_path: Path, monk
     assert ["s0", 3] not in [item[:2] for item in near["near"]]
     similar = [item[2] for item in near["near"]]
     assert similar == sorted(similar, reverse=True)
+
+
+def test_what_the_map_remembers_is_no_part_of_a_run(tmp_path: Path) -> None:
+    from vitvis.runs.verify import verify
+
+    run = made.write_fit(tmp_path / "fit", depths=2, units=12, kinds=("mlp",), seeds=(0,), strips=False)
+    before = verify(run)
+    first = write_atlas([run], tmp_path / "first", eye="vitvis_resnet").path.parent
+    (kept,) = (run / "map").iterdir()
+    assert verify(run) == before and before[0].problems == []
+    kept.write_bytes(b"cut off")
+    assert verify(run) == before
+    second = write_atlas([run], tmp_path / "second", eye="vitvis_resnet").path.parent  # it is looked at again
+    assert (first / "data/map-0.js").read_bytes() == (second / "data/map-0.js").read_bytes()
+    assert kept.stat().st_size > 100

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import vitvis.judge
+from tests import axe
 from vitvis.errors import VitvisError
 from vitvis.judge import answers
 from vitvis.judge.answers import score_answers, wilson
@@ -143,3 +144,19 @@ def test_files_of_others_are_refused_in_one_line(made: Path, tmp_path: Path, cap
     assert "search=" in capsys.readouterr().err
     with pytest.raises(VitvisError, match="run="):
         vitvis.judge.run(run=[])
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_page_is_accessible(browser, page: Path, theme: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme=theme)
+    tab = context.new_page()
+    tab.goto(page.as_uri())
+    tab.wait_for_selector("body[data-trial]")
+    assert axe.faults(tab) == []
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for _ in range(10):
+        tab.keyboard.press("ArrowLeft")
+    tab.wait_for_selector("#end:not([hidden])")
+    assert axe.faults(tab) == []
+    context.close()

@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("optuna")
 import yaml  # noqa: E402
 
+from tests import axe  # noqa: E402
 from vitvis.runs import RunFolder  # noqa: E402
 from vitvis.runs.summary import summarize  # noqa: E402
 from vitvis.sweep import main  # noqa: E402
@@ -62,6 +63,18 @@ def test_a_grid_runs_and_is_compared(tmp_path, capsys):
     assert run(write_spec(tmp_path), tmp_path) == 0  # nothing is run again
     assert (out / "trials" / "000" / "manifest.json").read_text() == before
     assert "trial 000 starts" not in capsys.readouterr().out.split("comparison in")[1]
+
+
+@pytest.mark.browser
+def test_the_page_is_accessible(browser, tmp_path):
+    assert run(write_spec(tmp_path, "fail"), tmp_path) == 0
+    for theme, width in (("dark", 1400), ("light", 390)):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        page = context.new_page()
+        page.goto((tmp_path / "out" / "index.html").as_uri())
+        assert axe.faults(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        context.close()
 
 
 def test_a_failed_child_is_a_failed_trial_with_its_last_lines(tmp_path):

@@ -43,7 +43,9 @@ def rank_photos(sites: Iterable[Site], exemplars: int) -> dict[tuple[str, int], 
     for column, rank in ranks:
         for site in sites:
             for run, records in site.searches:
-                names = there.setdefault(run.id, _names(run))
+                if run.id not in there:
+                    there[run.id] = _names(run)
+                names = there[run.id]
                 for record in records.values():
                     indices = record.get(column) or ()
                     if rank < len(indices) and (key := (run.id, int(indices[rank]))) not in found:

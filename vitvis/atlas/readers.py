@@ -10,6 +10,7 @@ from typing import Any
 from vitvis.atlas.judgements import join_judgements
 from vitvis.atlas.model import Backbone, Picture, Run, Site
 from vitvis.atlas.privacy import tidy
+from vitvis.bundled import weights_origin
 from vitvis.config.values import flatten_values
 from vitvis.errors import VitvisError
 from vitvis.runs import Ledger, read_json, read_manifest, read_records
@@ -80,7 +81,7 @@ def read_backbones(runs: Sequence[Run]) -> list[Backbone]:
         backbone = Backbone(
             name if names.count(name) == 1 else f"{name}@{weights_id[:6]}",
             name,
-            tidy(str(kept.get("weights") or "")),
+            weights_origin(name, str(kept.get("weights") or "")),
             weights_id,
             kept.get("image_size"),
         )

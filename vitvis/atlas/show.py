@@ -5,19 +5,19 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vitvis.atlas.concepts import concept_columns
 from vitvis.atlas.details import SearchDetails
-from vitvis.atlas.model import Picture, Run, Site
+from vitvis.atlas.model import Backbone, Picture, Run, Site
 from vitvis.atlas.overview import record_selectivity
 from vitvis.atlas.readers import read_backbones, read_runs
 from vitvis.draw import html
 from vitvis.errors import VitvisError, nearest
 
-__all__ = ["UnitPanel", "show"]
+__all__ = ["UnitPanel", "find_unit", "show"]
 
 _PICTURE, _PHOTO, _PHOTOS = 192, 96, 9
 
@@ -35,10 +35,10 @@ class UnitPanel:
     """
 
     address: str
-    pictures: list[Picture]
-    details: list[dict[str, Any]]
-    words: list[str]
-    runs: dict[int, Run]
+    pictures: list[Picture] = field(repr=False)
+    details: list[dict[str, Any]] = field(repr=False)
+    words: list[str] = field(repr=False)
+    runs: dict[int, Run] = field(repr=False)
 
     def _repr_html_(self) -> str:
         parts = [f'<div style="font-size:16px;font-weight:600">{html.escape(self.address)}</div>']
@@ -84,14 +84,18 @@ def show(run: str | os.PathLike[str] | Any | Iterable[Any], address: str) -> Uni
         VitvisError: a folder is no run, or none of them knows the unit; names the nearest.
     """
     runs = read_runs(_folders(run))
-    backbones = read_backbones(runs)
+    return find_unit(read_backbones(runs), runs, address)
+
+
+def find_unit(backbones: Sequence[Backbone], runs: Sequence[Run], address: str) -> UnitPanel:
+    """Return what runs that have been read know about a unit; see `show`."""
     for backbone in backbones:
         for site in backbone.sites:
             if address in site.addresses:
                 return _panel(site, site.addresses.index(address), runs)
     known = [found for backbone in backbones for site in backbone.sites for found in site.addresses]
-    raise VitvisError(f"{', '.join(str(item.path) for item in runs)}: no picture or record of {address}"
-                      f"{nearest(address, known)}")  # fmt: skip
+    where = ", ".join(str(item.path) for item in runs)
+    raise VitvisError(f"{where}: no picture or record of {address}{nearest(address, known)}")
 
 
 def _panel(site: Site, unit: int, runs: Sequence[Run]) -> UnitPanel:

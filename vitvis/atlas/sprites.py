@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +63,7 @@ def draw_sheets(
     """
     sheets = Sheets()
     kept: dict[int, Image.Image] = {}
+    encoding: Future[bytes] | None = None  # the sheet before, while the next is drawn
     for start in range(0, len(pictures), PER_SHEET):
         part = pictures[start : start + PER_SHEET]
         rows = -(-len(part) // COLUMNS)
@@ -79,7 +80,11 @@ def draw_sheets(
                 keep(start + place, sprite)
             if start + place in chosen:
                 kept[start + place] = sprite
-        sheets.files.append(_webp(sheet))
+        if encoding is not None:
+            sheets.files.append(encoding.result())
+        encoding = pool.submit(_webp, sheet)
+    if encoding is not None:
+        sheets.files.append(encoding.result())
     mosaic = draw_mosaic([kept[place] for place in chosen if place in kept], column=column)
     sheets.mosaic, sheets.mosaic_size = _webp(mosaic), mosaic.size
     return sheets

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from vitvis.errors import VitvisError, nearest
 
-__all__ = ["BUNDLED", "BundledModel", "class_ids", "class_names", "find_bundled"]
+__all__ = ["BUNDLED", "BundledModel", "class_ids", "class_names", "find_bundled", "weights_origin"]
 
 _HERE = Path(__file__).parent
 
@@ -47,6 +47,17 @@ BUNDLED: Mapping[str, BundledModel] = MappingProxyType(
         )
     }
 )
+
+
+def weights_origin(name: str, weights: str) -> str:
+    """Return where the weights of a model come from, in a word: `bundled`, `hub`, `random`, or a file's name.
+
+    >>> weights_origin("vitvis_vit", "hub"), weights_origin("resnet18", "hub"), weights_origin("resnet18", "a/w.pth")
+    ('bundled', 'hub', 'w.pth')
+    """
+    if weights == "none":
+        return "random"
+    return "bundled" if weights == "hub" and name in BUNDLED else Path(weights).name
 
 
 def find_bundled(name: str) -> BundledModel:

@@ -11,7 +11,7 @@ from typing import Any
 from PIL.Image import Image
 
 from vitvis import __version__
-from vitvis.bundled import BUNDLED
+from vitvis.bundled import weights_origin
 from vitvis.draw.sheet import draw_sheets, rows_of_records
 from vitvis.fit.results import CURVES
 from vitvis.runs import RunFolder, read_csv, save_png, to_csv
@@ -61,8 +61,7 @@ def _title(folder: RunFolder) -> str:
     backbone = folder.manifest["backbone"]
     if backbone["weights"] == "none":
         return f"{backbone['name']}  (RANDOM weights)"
-    shipped = backbone["weights"] == "hub" and backbone["name"] in BUNDLED
-    source = "bundled" if shipped else Path(backbone["weights"]).name
+    source = weights_origin(backbone["name"], backbone["weights"])
     return f"{backbone['name']}  ({source} weights {backbone['weights_id']})"
 
 

@@ -20,7 +20,7 @@ __all__ = ["COMMAND", "FitRun", "main", "run"]
 
 #: Columns of a run's table in a notebook.
 _SHOWN = ("address", "seed", "status", "activation", "rank", "hf_share", "seconds")
-_SHEET = 900  # px
+_SHEET = 1200  # px
 
 
 class FitRun(list[dict[str, Any]]):
@@ -55,6 +55,9 @@ class FitRun(list[dict[str, Any]]):
             write_atlas([self.path], page.parent, title=self.path.name, link=True)
         return page
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(f"{len(self)} images in {self.path}")
+
     def _repr_html_(self) -> str:
         from urllib.parse import quote
 
@@ -63,7 +66,8 @@ class FitRun(list[dict[str, Any]]):
         parts = [f"<b>{len(self)} images in <code>{html.escape(str(self.path))}</code></b>"]
         if self.sheet is not None and self.sheet.is_file():
             parts.append(f'<img src="{html.data_uri(self.sheet, _SHEET)}" alt="Contact sheet" style="max-width:100%">')
-        parts.append(html.table([{name: record.get(name) for name in _SHOWN} for record in self]))
+        ordered = sorted(self, key=lambda record: (record["depth"], record["site"], record["unit"], record["seed"]))
+        parts.append(html.table([{name: record.get(name) for name in _SHOWN} for record in ordered]))
         if self.sheet is not None:
             page = self.atlas()
             parts.append(f'<p><a href="{quote(page.as_posix())}" target="_blank">Open the atlas</a> ({page})</p>')

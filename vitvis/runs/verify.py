@@ -18,8 +18,8 @@ from vitvis.runs.records import find_finished
 
 __all__ = ["Verdict", "verify"]
 
-#: What lies in a run folder and is no result of the run: an atlas, concepts, logs and curves of loggers.
-_BESIDE = ("atlas", "trials", "wandb", "tensorboard", "resume", "state", "partial")
+#: What lies in a run folder and is no result of the run: an atlas and what it remembers, logs and curves of loggers.
+_BESIDE = ("atlas", "map", "trials", "wandb", "tensorboard", "resume", "state", "partial")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ const histogram = (search, picture) => {  // of all photos; marked: their mean, 
     return [svg("line", { class: kind, x1: at, x2: at, y1: y + 3, y2: head + height }), text(at, y, anchor, label)];
   };
   const marks = [...mark(search.mean, `mean ${show(search.mean, 2)}`, 24, "mark"), ...mark(picture, `this picture ${show(picture)}${far ? " →" : ""}`, 10, "mark picture")];
-  return h("figure", { class: "hist" }, svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height + head + 18}`, role: "img",
+  return h("figure", { class: "hist" }, svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height + head + 22}`, role: "img",
     "aria-label": `Histogram of activations from ${show(low)} to ${show(end)}, mean ${show(search.mean)}${picture === null ? "" : `, of this picture ${show(picture)}`}, counts on a logarithmic scale` },
-  ...bars, ...marks, text(0, head + height + 14, "start", show(low)), text(width / 2, head + height + 14, "middle", "activation; counts on a logarithmic scale"), text(width, head + height + 14, "end", show(high))));
+  ...bars, ...marks, text(0, head + height + 16, "start", show(low)), text(width / 2, head + height + 16, "middle", "activation; counts on a logarithmic scale"), text(width, head + height + 16, "end", show(high))));
 };

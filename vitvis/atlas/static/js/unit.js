@@ -23,14 +23,19 @@ const unitView = async (root, backboneId, siteName, key, query) => {
   const photo = table.status[place] === "photo", command = details.commands[place];
   const run = atlas.runs[table.run[place]], search = details.search[0];
   const pictures = hero(site, table, place, unit, search), alone = pictures.children.length === 1;
-  const own = [
+  const own = photo ? [] : [
     h("h2", {}, "The image"),
-    photo ? h("p", { class: "lead" }, command ? "No image has been optimised for this unit yet; the command below makes one." : "No image has been optimised for this unit.")
-      : imageFacts(site, table, place, search),
+    imageFacts(site, table, place, search),
     verdict(table, place),
     seeds(site, table, places, place, backboneId, siteName, key),
     table.strip[place] ? [h("h2", {}, "Over the steps"), h("img", { class: "strip", loading: "lazy", src: table.strip[place], alt: "The image at evenly spaced steps, first to last" })] : null,
   ].flat();
+  const told = [  // of photos: what a search and words say
+    search || table.words[unit].length || table.concept[unit] !== null ? photoFacts(table, unit, search) : null,
+    search?.hist ? histogram(search, photo || table.status[place] !== "ok" ? null : table.activation[place]) : null,
+  ];
+  const classes = search ? [classBars(search), effectBars(search)] : [];
+  const sides = photo ? [told, [classes, near]] : [[own, near], [told, classes]];  // of about the same height
   const button = (id, text, act, disabled = false) => h("button", { id, type: "button", disabled, onclick: act }, text);
   root.replaceChildren(
     h("p", { class: "crumbs" }, h("a", { href: "#/" }, backboneId), " / ", h("a", { href: grid }, siteName)),
@@ -46,16 +51,10 @@ const unitView = async (root, backboneId, siteName, key, query) => {
     alone ? "" : pictures,
     table.message[place] ? h("p", { class: "problem" }, table.message[place]) : "",
     h("div", { class: `unit${alone ? " alone" : ""}` },
-      alone ? pictures : h("div", {}, own),
-      h("div", {},
-        alone ? own : null,
-        search || table.words[unit].length || table.concept[unit] !== null ? photoFacts(table, unit, search) : null,
-        search?.hist ? histogram(search, photo || table.status[place] !== "ok" ? null : table.activation[place]) : null,
-        search ? classBars(search) : null,
-        search ? effectBars(search) : null,
-        near)),
+      alone ? [pictures, h("div", {}, own, told, classes, near)] : sides.map((side) => h("div", {}, side))),
     ...details.search.map((found) => exemplars(found, toggle, details.search.length > 1)),
     command ? h("h2", {}, photo ? "Make an image of this unit" : "Rebuild this image") : "",
+    command && photo ? h("p", { class: "lead" }, "No image has been optimised for this unit yet; this command makes one.") : "",
     command ? h("pre", { id: "command" }, command) : "",
     command ? h("button", { id: "copy", type: "button", onclick: () => copy(command) }, "Copy command") : "",
     photo ? "" : settings(run));
@@ -98,18 +97,18 @@ const imageFacts = (site, table, place, search) => {
   const value = table.activation[place], best = search?.strong[0]?.a;
   return facts([
     table.status[place] !== "ok" && ["status", table.status[place]],
-    ["activation", `${show(value)}${table.activation_start[place] === null ? "" : ` from ${show(table.activation_start[place], 2)}`}`],
+    value !== null && ["activation", `${show(value)}${table.activation_start[place] === null ? "" : ` from ${show(table.activation_start[place], 2)}`}`],
     value > 0 && best > 0 && ["against the strongest photo", `${show(value / best, 2)} ×`],
-    ["strongest tenth of tokens", show(table.activation_peak[place])],
+    table.activation_peak[place] !== null && ["strongest tenth of tokens", show(table.activation_peak[place])],
     table.rank[place] !== null && ["rank at the site", `${show(table.rank[place], 6)} of ${site.width || "?"}`],
-    ["selectivity", show(table.selectivity[place])],
-    ["high frequencies", percent(table.hf_share[place])],
+    table.selectivity[place] !== null && ["selectivity", show(table.selectivity[place])],
+    table.hf_share[place] !== null && ["high frequencies", percent(table.hf_share[place])],
     table.judge[place] !== null && ["judge", `${show(table.judge[place], 2)}${table.judges[place] ? ` by ${table.judges[place]}` : ""}`],
     table.class_probability[place] !== null && ["class, to the judge", `${percent(table.class_probability[place])}${table.class_rank[place] === null ? "" : `, place ${show(table.class_rank[place], 3)}`}`],
     table.kept[place] !== null && ["activation kept", percent(table.kept[place])],
     table.agreement[place] !== null && ["seeds agree", percent(table.agreement[place])],
-    ["seed", show(table.seed[place])],
-    ["steps", show(table.steps[place], 6)],
+    table.seed[place] !== null && ["seed", show(table.seed[place])],
+    table.steps[place] !== null && ["steps", show(table.steps[place], 6)],
   ]);
 };
 const photoFacts = (table, unit, search) => [
