@@ -71,6 +71,15 @@ def test_mistakes_are_one_line_and_found_before_anything_is_written(runs: list[s
         publish(runs, tmp_path, publish="hf:no-user")
     with pytest.raises(VitvisError, match=r"photo_license=TEXT"):
         publish(runs, tmp_path, publish="hf:me/units", photos=True)
+    (tmp_path / "file").touch()
+    for place, said in ((tmp_path / "file", "no folder"), (runs[0], "holds a run"), ("s3://bucket/x", "or a folder"),
+                        ("/proc/x", "nothing can be written"), (tmp_path / "atlas", "where the atlas is")):  # fmt: skip
+        with pytest.raises(VitvisError, match=said):
+            publish(runs, tmp_path, publish=str(place))
+    with pytest.raises(VitvisError, match="no model 'nosuch'"):
+        publish(runs, tmp_path, eye="nosuch", map=True)
+    for words in (["--dry-run"], ["port=80"]):  # which say something of what is not asked for
+        assert vitvis.atlas.COMMAND.main([*runs, *words, f"out={tmp_path / 'atlas'}"]) == 2
     assert not (tmp_path / "atlas").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "index.html").write_text("mine")

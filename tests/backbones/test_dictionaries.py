@@ -287,6 +287,21 @@ def _bad(folder: Path, name: str) -> Path:
         return write_saelens(folder / "a", tensors | {"b_enc": torch.full((K,), torch.nan)})
     elif name == "bias":
         return write_saelens(folder / "a", tensors | {"b_enc": torch.zeros(K + 1)})
+    elif name == "infinite":
+        return write_saelens(folder / "a", tensors | {"W_enc": torch.full((D, K), torch.inf)})
+    elif name == "shift":
+        return write_saelens(folder / "a", tensors | {"shift": torch.zeros(D - 1)})
+    elif name == "threshold":
+        return write_saelens(folder / "a", tensors | {"threshold": torch.zeros(3)}, architecture="jumprelu")
+    elif name == "gate":
+        return write_saelens(folder / "a", tensors | {"b_gate": torch.zeros(3)}, architecture="gated")
+    elif name == "no latent":
+        return write_saelens(folder / "a", {"W_enc": torch.zeros(D, 0)})
+    elif name in ("half", "true", "endless"):
+        number = {"half": 2.5, "true": True, "endless": float("inf")}[name]
+        return write_saelens(folder / "a", tensors, architecture="topk", k=number)
+    elif name == "empty file":
+        file.touch()
     elif name == "json":
         (write_saelens(folder / "a", tensors) / "cfg.json").write_text("{")
         return folder / "a"
@@ -304,7 +319,9 @@ def _bad(folder: Path, name: str) -> Path:
         ("nothing there", "no such file"), ("empty folder", "no file of weights"), ("no weight", "no encoder weight"),
         ("no number", "how many latents"), ("too many", "has to be 1 to 60"), ("architecture", "did you mean 'topk'"),
         ("normalisation", "fold it"), ("nan", "NaN"), ("bias", r"\[61\], not \[60\]"), ("json", "can't be read"),
-        ("cut", "can't be read"),
+        ("cut", "can't be read"), ("infinite", "infinite numbers in its weight"), ("shift", r"\[23\], not \[24\]"),
+        ("threshold", r"\[3\], not \[60\]"), ("gate", r"\[3\], not \[60\]"), ("no latent", "no latents"),
+        ("half", "k=2.5: has to be a whole"), ("true", "whole"), ("endless", "whole"), ("empty file", "cut short"),
     ],
 )  # fmt: skip
 def test_bad_files_are_one_line(tmp_path: Path, name: str, says: str) -> None:
@@ -325,6 +342,39 @@ def test_wrong_width_names_sites_that_fit(tmp_path: Path) -> None:
         VitvisError, match=r"width 24, but blocks.0.mlp .* has 96; sites of that width: .*blocks.0.block"
     ):
         parse_units(f"blocks.0.mlp@{folder}:0", load_backbone("python:tests.tiny:rgb").sites)
+
+
+def test_files_of_units_are_looked_at_before_a_model_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    import numpy as np
+
+    from vitvis.backbones import check_files
+    from vitvis.cli import find_command
+
+    monkeypatch.setattr("vitvis.fit.plan.load_backbone", None)
+    monkeypatch.setattr("vitvis.search.engine.load_backbone", None)
+    monkeypatch.setattr("vitvis.sites.table.load_backbone", None)
+    os.mkfifo(tmp_path / "pipe.pt")
+    np.save(tmp_path / "nans.npy", np.full((2, D), np.nan))
+    np.save(tmp_path / "none.npy", np.zeros((0, D)))
+    (tmp_path / "text.npy").write_text("rows")
+    write_saelens(tmp_path / "bad", encoder(), architecture="topkk")
+    (tmp_path / "photos").mkdir()
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos/a.png")
+    for name in ("pipe.pt", "nans.npy", "none.npy", "text.npy", "bad", "absent"):
+        text = f"blocks.0.block@{tmp_path / name}:0"
+        with pytest.raises(VitvisError, match=name):
+            check_files(text)
+        for words in (["fit"], ["sites"], ["search", f"data=folder:{tmp_path / 'photos'}"]):
+            assert find_command(words[0]).main([*words[1:], f"units={text}"]) == 2
+    with pytest.raises(VitvisError, match="no such file ''"):
+        check_files("blocks.0.block@:0")
+    np.save(tmp_path / "zeros.npy", np.zeros((2, D)))
+    with pytest.raises(VitvisError, match="row 1 of .* is all zeros"):
+        parse_units(f"blocks.0.block@{tmp_path / 'zeros.npy'}:1", load_backbone("python:tests.tiny:rgb").sites)
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:

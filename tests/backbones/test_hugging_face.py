@@ -251,3 +251,8 @@ def test_mistakes_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(VitvisError, match=said) as caught:
             load_backbone(name)
         assert "\n" not in str(caught.value)
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    (tmp_path / "config.json").write_text('{"model_type": "x", "auto_map": {"AutoConfig": "evil.C"}}')
+    with pytest.raises(VitvisError, match="code of its own, which is never run"):  # and nobody is asked for a "y"
+        load_backbone(f"hf:{tmp_path}", "none")
+    assert not (tmp_path / "ran").exists()

@@ -190,3 +190,14 @@ def test_modules_that_take_no_images_say_so() -> None:
         load_backbone(Net(), image_size=64, mean=(0.5,))
     with pytest.raises(VitvisError, match="has its own"):
         load_backbone("resnet18", "none", mean=(0.5,) * 3)
+
+
+def test_a_function_that_ends_the_program_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine_leaves.py").write_text("def build():\n    raise SystemExit(0)\n")
+    (tmp_path / "mine_broken.py").write_text("def (:\n")
+    (tmp_path / "mine_ends.py").write_text("import sys\nsys.exit()\n")
+    for name, said in (("mine_leaves", "SystemExit"), ("mine_broken", "SyntaxError"), ("mine_ends", "SystemExit")):
+        with pytest.raises(VitvisError, match=said) as caught:
+            load_backbone(f"python:{name}:build")
+        assert "\n" not in str(caught.value)

@@ -24,6 +24,9 @@ def test_shards_embed_what_one_process_embeds(
     (whole,) = concepts.run(asked)
     kept = {path.name: path.read_bytes() for path in (run / "concepts").glob("concepts.*")}
     shutil.rmtree(run / "concepts")
+    with pytest.raises(VitvisError, match="no shard has done anything here yet"):
+        concepts.run(asked, finish=True)
+    assert not (run / "concepts").exists()
     assert (
         concepts.run(asked, shard="2/3") == concepts.run(asked, shard="0/3") == concepts.run(asked, shard="2/3") == []
     )

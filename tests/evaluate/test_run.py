@@ -188,6 +188,9 @@ def test_shards_join_to_the_tables_of_one_process(photos, models, tmp_path, prob
     command = [f"probe={probe}", "radii=[2,8]", "batch_size=6", "models=[over,beside]", "fill=noise"]
     whole = evaluate(settings(photos, tmp_path / "whole", *command))
     run = tmp_path / "run"
+    with pytest.raises(VitvisError, match="no shard has done anything here yet"):
+        evaluate(settings(photos, run, *command, "finish=true"))
+    assert not run.exists()
     for shard in ("2/3", "0/3", "0/3"):
         assert evaluate(settings(photos, run, *command, f"shard={shard}")) is None
     with pytest.raises(VitvisError, match="finish=true, but .* batches are not done yet"):

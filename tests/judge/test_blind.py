@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import doctest
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +135,18 @@ def test_files_of_others_are_refused_in_one_line(made: Path, tmp_path: Path, cap
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "b.json").write_text(json.dumps({"key": "x", "answers": []}))
     wrong = write(tmp_path / "c.json", [{"kind": "photo"}], ["up"])
-    for path in (tmp_path / "a.json", tmp_path / "b.json", wrong, tmp_path / "none.json"):
+    no_side = write(tmp_path / "d.json", [{"kind": "pair", "left": "a"}], ["left"])
+    (tmp_path / "deep.json").write_text("[" * 9999)
+    zipped = base64.b64encode(zlib.compress(bytes(30_000_000))).decode()
+    (tmp_path / "bomb.json").write_text(json.dumps({"key": zipped, "answers": []}))
+    for path in (
+        tmp_path / "a.json",
+        tmp_path / "b.json",
+        wrong,
+        no_side,
+        *tmp_path.glob("[bd]*.json"),
+        tmp_path / "z",
+    ):
         assert vitvis.judge.COMMAND.main([f"answers={path}"]) == 2
         assert capsys.readouterr().err.count("\n") == 1
     (tmp_path / "full").mkdir()

@@ -22,6 +22,9 @@ def test_the_last_shard_scores_and_one_that_is_run_twice_does_nothing_twice(
     kept = {end: (fit / "judge" / f"vitvis_resnet.{end}").read_bytes() for end in ("json", "parquet")}
     for path in (search / "judge", fit / "judge"):
         shutil.rmtree(path)
+    with pytest.raises(VitvisError, match="no shard has done anything here yet"):
+        judge(fit, **asked, finish=True)
+    assert not (fit / "judge").exists()
     done: list[Path] = []
     plain = passes.atomic_write
     monkeypatch.setattr(passes, "atomic_write", lambda path, data: done.append(path) or plain(path, data))

@@ -9,7 +9,7 @@ import pytest
 from vitvis.errors import VitvisError
 from vitvis.launch.cores import count_cores
 from vitvis.runs import atomic_folder, atomic_write, check_folder, check_path, read_csv, to_csv
-from vitvis.runs.files import process_token, remove_partials
+from vitvis.runs.files import process_token, remove_partials, utf8
 
 
 def dead_token():
@@ -31,6 +31,13 @@ def test_partials_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
     os.utime(foreign, (0, 0))
     remove_partials(tmp_path.iterdir())
     assert not foreign.exists()
+
+
+def test_what_is_written_is_utf8_whatever_a_name_is():
+    name = os.fsencode("näme ✓").decode("ascii", "surrogateescape")  # as Python has it under LANG=C
+    assert utf8(name) == utf8("näme ✓") == "näme ✓".encode()
+    assert utf8(b"n\xe4me".decode(errors="surrogateescape")) == rb"n\xe4me"
+    assert utf8("\ud800") == rb"\ud800"
 
 
 def test_a_folder_takes_the_place_of_another_whole_or_not_at_all(tmp_path):

@@ -46,6 +46,9 @@ def test_the_last_shard_joins_and_one_that_is_run_twice_does_nothing_twice(
     out, seen = tmp_path / "out", []
     look = ExemplarSearch.look
     monkeypatch.setattr(ExemplarSearch, "look", lambda self, batch: (seen.append(batch.number), look(self, batch))[1])
+    with pytest.raises(VitvisError, match="no shard has done anything here yet"):
+        engine.search(_settings(photos, out, *MORE, "finish=true"))
+    assert not out.exists()
     for shard in ("1/3", "2/3", "1/3"):
         assert engine.search(_settings(photos, out, *MORE, f"shard={shard}")) is None
     with pytest.raises(VitvisError, match="finish=true, but 3 of 11 batches are not done yet"):

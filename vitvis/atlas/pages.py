@@ -13,6 +13,7 @@ from vitvis.atlas.model import Backbone, Run, Site
 from vitvis.atlas.output import Output, quoted
 from vitvis.atlas.sprites import COLUMNS
 from vitvis.config.values import flatten_values
+from vitvis.runs.files import utf8
 
 if TYPE_CHECKING:
     from vitvis.atlas.map.writing import Plan
@@ -139,7 +140,7 @@ def write_pages(
     page = environment.get_template("index.html").render(
         title=title, version=__version__, shown=shown, runs=described, evaluations=evaluations, sheets=sheets
     )
-    out.write("index.html", page.encode())
+    out.write("index.html", utf8(page))
     out.write("assets/atlas.css", b"".join((_STATIC / f"{name}.css").read_bytes() for name in _STYLES))
     parts = [(_STATIC / "js" / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS]
     out.write("assets/atlas.js", ('"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n").encode())

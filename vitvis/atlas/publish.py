@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vitvis.config.paths import check_path
 from vitvis.errors import VitvisError, sentence
+from vitvis.runs.files import utf8
 
 __all__ = ["CARD", "Place", "parse_place", "publish", "write_card"]
 
@@ -43,12 +45,17 @@ def parse_place(text: str) -> Place:
     """Return where `publish=` leads: a folder, `hf:USER/NAME` (a static Space), or `hf:datasets/USER/NAME`.
 
     Raises:
-        VitvisError: what follows `hf:` is no name of a repository.
+        VitvisError: what follows `hf:` is no name of a repository, or no atlas can be put into such a folder.
 
     >>> parse_place("hf:datasets/me/units").kind
     'dataset'
     """
     if not text.startswith("hf:"):
+        if re.match(r"[A-Za-z][\w+.-]+:", text):
+            raise VitvisError(f"publish={text}: has to be hf:USER/NAME, hf:datasets/USER/NAME, or a folder")
+        check_path(text, "out", "publish")
+        if (Path(text) / "manifest.json").exists():
+            raise VitvisError(f"publish={text}: holds a run; choose another folder")
         return Place(Path(text))
     name = text.removeprefix("hf:")
     kind = "dataset" if name.startswith("datasets/") else "space"
@@ -90,7 +97,7 @@ def write_card(atlas: Path, title: str, about: Mapping[str, Any], photos: str | 
     lines += ["", "## Links", ""]
     lines.append("`index.html#/BACKBONE/SITE/UNIT` leads to a unit and stays: it is made of names, and of no numbers of"
                  " this atlas. `BACKBONE@HASH` (six digits) tells weights of one model apart.")  # fmt: skip
-    (atlas / CARD).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (atlas / CARD).write_bytes(utf8("\n".join(lines) + "\n"))
 
 
 def publish(atlas: Path, place: Place, *, dry_run: bool = False) -> str:

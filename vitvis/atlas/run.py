@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vitvis.atlas.publish import parse_place, publish
 from vitvis.atlas.settings import AtlasSettings
 from vitvis.config import Command, Layer, Option, merge, ready
+from vitvis.errors import VitvisError
 
 if TYPE_CHECKING:
     from vitvis.atlas.build import Atlas
@@ -38,6 +39,10 @@ def run(cfg: Layer = None, /, **settings: Any) -> Atlas:
 def _write(asked: AtlasSettings) -> Atlas:
     from vitvis.atlas.build import Card, write_atlas
 
+    if asked.map and asked.eye != AtlasSettings.eye:
+        from vitvis.backbones.loading import check_name
+
+        check_name(asked.eye)
     place = None if asked.publish is None else parse_place(asked.publish)
     return write_atlas(
         asked.runs,
@@ -55,6 +60,10 @@ def _write(asked: AtlasSettings) -> Atlas:
 
 
 def _act(settings: AtlasSettings, options: Mapping[str, str]) -> None:
+    if "--dry-run" in options and settings.publish is None:
+        raise VitvisError("--dry-run: says what publish= would do; give publish=FOLDER or publish=hf:USER/NAME")
+    if settings.port != AtlasSettings.port and "--serve" not in options:
+        raise VitvisError(f"port={settings.port}: is that of --serve, which is not asked for")
     done = _write(settings)
     if done.left_out:
         print(f"left out {done.left_out} full-size pictures (max_mb={settings.max_mb:g}); their sprites are there")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from vitvis.atlas.publish import parse_place
 from vitvis.config import limits, setting
@@ -15,7 +16,9 @@ __all__ = ["AtlasSettings"]
 class AtlasSettings:
     """Write a static site from run folders."""
 
-    runs: list[str] = setting([], required="give run folders: python -m vitvis.atlas out/RUN ...", path="folder")
+    runs: list[str] = setting(
+        [], required="give run folders: python -m vitvis.atlas out/RUN ...", path="folder", unique=True
+    )
     """Run folders of fit, search, evaluate or sweep; also as plain arguments."""
     out: str = setting("out/atlas", path="out")
     """Folder of the site; an atlas that is there is replaced."""
@@ -34,7 +37,7 @@ class AtlasSettings:
     """Let photos into the atlas; when null, yes unless it is published."""
     photo_license: str | None = setting(None)
     """Licence of the photos, for the card of an atlas that is published with them."""
-    publish: str | None = setting(None)
+    publish: str | None = setting(None, path="any")
     """Where the atlas is published: a folder (GitHub Pages), hf:USER/NAME (a static Space), hf:datasets/USER/NAME."""
     port: int = setting(8517, minimum=0, maximum=65535)
     """Port of --serve on this machine; 0: any."""
@@ -48,7 +51,9 @@ class AtlasSettings:
     def __post_init__(self) -> None:
         if self.publish is None:
             return
-        parse_place(self.publish)
+        place = parse_place(self.publish)
+        if place.folder is not None and place.folder.resolve() == Path(self.out).resolve():
+            raise VitvisError(f"publish={self.publish}: is out={self.out}, where the atlas is written; give another")
         if self.photos and not (self.photo_license or "").strip():
             raise VitvisError(
                 "photos=true: publishes photos of the data; say under which licence they are, with photo_license=TEXT"

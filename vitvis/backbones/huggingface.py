@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitvis.errors import VitvisError
+from vitvis.errors import VitvisError, sentence
 
 from .archives import read_tensors
 from .backbone import Backbone
@@ -100,14 +100,19 @@ def load_hugging_face(name: str, weights: str = "hub", image_size: tuple[int, in
     transformers.logging.set_verbosity_error()
     try:
         with no_retries():
-            config = transformers.AutoConfig.from_pretrained(source)
+            config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
             processor = _processor(source)
             model = _build(transformers, config, source, state, weights, tower, name)
     except VitvisError:
         raise
     except Exception as error:  # noqa: BLE001  # hub clients and constructors raise a dozen unrelated types
+        if "trust_remote_code" in str(error):
+            raise VitvisError(
+                f"model {name}: brings code of its own, which is never run here; write a function of yours that makes "
+                "the model, and give it as model=python:MODULE:FUNCTION"
+            ) from error
         raise VitvisError(
-            f"model {name}, weights={weights}: {_first(error)}; hf:FOLDER needs no network, weights=none no weights"
+            f"model {name}, weights={weights}: {sentence(error)}; hf:FOLDER needs no network, weights=none no weights"
         ) from error
     finally:
         transformers.logging.set_verbosity(before)
@@ -204,8 +209,8 @@ def _wrap(
             output = run_probe(tower, size).output
     except Exception as error:  # noqa: BLE001  # text, video, other sizes: all mean that images do not fit
         raise VitvisError(
-            f"{name} does not take images [2, 3, {size[0]}, {size[1]}] ({_first(error)}); only towers that take images "
-            "as pixel_values alone can be looked into"
+            f"{name} does not take images [2, 3, {size[0]}, {size[1]}] ({sentence(error)}); only towers that take "
+            "images as pixel_values alone can be looked into"
         ) from error
     has_head = any(re.search("classifier|head|projection", child) for child, _ in tower.named_children())
     tower.num_classes = output[1] if output is not None and len(output) == 2 and has_head else 0
@@ -228,7 +233,3 @@ def _wrap(
             "interpolation": _INTERPOLATIONS.get(processor.get("resample", 3), "bicubic"),
         },
     )
-
-
-def _first(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:160]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vitvis.errors import VitvisError, nearest
+from vitvis.errors import VitvisError, nearest, sentence
 
 from .backbone import Backbone
 from .probe import run_probe
@@ -40,16 +40,19 @@ def call_function(name: str) -> tuple[nn.Module, dict[str, Any]]:
         sys.path.insert(0, os.getcwd())
     try:
         found = importlib.import_module(place)
-    except ImportError as error:
-        raise VitvisError(f"model {name}: can't import {place} ({error})") from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a module runs when it is imported, and may do anything
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        raise VitvisError(f"model {name}: can't import {place} ({kind}{sentence(error)})") from error
     build = getattr(found, function, None)
     if not callable(build):
         names = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
         raise VitvisError(f"model {name}: no function '{function}' in {place}{nearest(function, names)}")
     try:
         result = build()
-    except Exception as error:  # noqa: BLE001  # anything may go wrong in another's function
-        raise VitvisError(f"model {name}: {function}() failed with {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # anything may go wrong in another's function
+        raise VitvisError(
+            f"model {name}: {function}() failed with {type(error).__name__}: {sentence(error)}"
+        ) from error
     model, facts = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
     if not isinstance(model, nn.Module) or not isinstance(facts, Mapping) or set(facts) - set(_FACTS):
         raise VitvisError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from vitvis.bundled.settings import TrainSettings
 from vitvis.config import Command, ready, to_yaml
 from vitvis.errors import VitvisError
+from vitvis.runs.files import utf8
 
 __all__ = ["COMMAND", "main", "train"]
 
@@ -60,7 +61,7 @@ def train(settings: TrainSettings) -> Path:
         torch.set_num_threads(settings.threads)
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(to_yaml(settings))
+    (out / "config.yaml").write_bytes(utf8(to_yaml(settings)))
     L.seed_everything(settings.seed, verbose=False)
     data = PhotoDataModule(
         Path(settings.data.path or ""),

@@ -16,8 +16,9 @@ from vitvis.backbones import load_backbone
 from vitvis.concepts.settings import ConceptsSettings
 from vitvis.errors import VitvisError
 from vitvis.launch.isolation import isolated
-from vitvis.launch.shards import hold, unfinished
+from vitvis.launch.shards import hold, nothing_to_join, unfinished
 from vitvis.runs import atomic_write, read_manifest, read_records
+from vitvis.runs.files import utf8
 
 from .embed import Parts
 from .score import Floats, centre, concept_score
@@ -62,6 +63,8 @@ def find_concepts(settings: ConceptsSettings) -> list[Concepts]:
     """
     words = read_vocabulary(settings.vocabulary) if settings.language != WORDNET else []
     runs = [(Path(run), read_manifest(run)) for run in settings.run]
+    if settings.finish and not (runs[0][0] / FOLDER).is_dir():
+        raise nothing_to_join(runs[0][0])
     for path, manifest in runs:
         if manifest["kind"] not in ("search", "fit"):
             raise VitvisError(f"{path}: is a run of {manifest['kind']}; words need a run of search or fit")
@@ -314,6 +317,6 @@ def _write(done: Concepts, meaning: Meaning, look: Look | None, settings: Concep
         "own_language": done.own_language,
         "table": done.table,
     }
-    atomic_write(folder / "concepts.csv", text.getvalue().encode())
+    atomic_write(folder / "concepts.csv", utf8(text.getvalue()))
     atomic_write(folder / "concepts.json", json.dumps(summary, indent=1).encode())
     atomic_write(folder / "concepts.parquet", buffer.getvalue())

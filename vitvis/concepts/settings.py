@@ -17,7 +17,7 @@ class ConceptsSettings:
     """Find words for units, and whether their photos mean the same or look the same."""
 
     run: list[str] = setting(
-        [], required="give the folder of a run: python -m vitvis.concepts run=out/SEARCH", path="folder"
+        [], required="give the folder of a run: python -m vitvis.concepts run=out/SEARCH", path="folder", unique=True
     )
     """Run folders of search (words and scores) or fit (words alone); several are compared in one table."""
     vocabulary: str | None = setting(None, path="file")

@@ -29,7 +29,7 @@ from vitvis.evaluate.settings import EvaluateSettings
 from vitvis.evaluate.variants import VariantPlan
 from vitvis.launch.cores import count_cores
 from vitvis.launch.isolation import isolated
-from vitvis.launch.shards import Shard
+from vitvis.launch.shards import Shard, nothing_to_join
 from vitvis.runs import RunFolder, check_folder, digest, to_csv
 
 __all__ = ["evaluate"]
@@ -64,6 +64,8 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any] | None:
     out = settings.out or f"out/evaluate-{settings.probe}-{digest(identity, 8)}"
     trainer = make_trainer(settings.trainer, alone=bool(settings.shard or settings.finish))
     primary = trainer.is_global_zero
+    if settings.finish and check_folder(out, "evaluate") is None:
+        raise nothing_to_join(out)
     plain = replace(settings, shard=None, finish=False)
     place: dict[str, Any] = {"kind": "evaluate", "settings": to_container(plain), "identity": {"evaluate": identity}}
     shard = Shard.of(settings.shard).name if settings.shard else ""

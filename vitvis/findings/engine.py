@@ -21,6 +21,7 @@ from vitvis.findings.page import write_page
 from vitvis.findings.settings import STATEMENTS, FindingsSettings
 from vitvis.launch.isolation import isolated
 from vitvis.runs import atomic_write, check_path, digest, read_manifest
+from vitvis.runs.files import utf8
 
 __all__ = ["ALL", "run_findings"]
 
@@ -67,7 +68,7 @@ def run_findings(settings: FindingsSettings) -> list[Finding]:
             finding = statement.measure(bench)
         finding.seconds = round(time.perf_counter() - begun, 1)
         data = json.dumps({"key": key, **finding.to_json()}, indent=1, ensure_ascii=False)
-        atomic_write(out / statement.name / "finding.json", data.encode())
+        atomic_write(out / statement.name / "finding.json", utf8(data))
     return _write(settings, notes, bench, key)
 
 
@@ -115,8 +116,8 @@ def _write(settings: FindingsSettings, notes: dict[str, str], bench: Bench, key:
     about = describe(settings, bench)
     page = write_page(found, about, notes, lambda statement, file: f"{statement}/{file}")
     data = {"about": about, "findings": {name: finding.to_json() for name, finding in found.items()}}
-    atomic_write(out / "findings.json", (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
-    atomic_write(out / "findings.md", page.encode())
+    atomic_write(out / "findings.json", utf8(json.dumps(data, indent=1, ensure_ascii=False) + "\n"))
+    atomic_write(out / "findings.md", utf8(page))
     if settings.publish:
         target = Path(settings.publish)
         (target / "images").mkdir(parents=True, exist_ok=True)
@@ -124,7 +125,7 @@ def _write(settings: FindingsSettings, notes: dict[str, str], bench: Bench, key:
             for file in finding.pictures:
                 shutil.copyfile(out / name / file, target / _published(name, file))
         page = write_page(found, about, notes, _published)
-        atomic_write(target / "findings.md", page.encode())
+        atomic_write(target / "findings.md", utf8(page))
     return list(found.values())
 
 

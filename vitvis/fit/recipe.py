@@ -9,6 +9,7 @@ from typing import Any
 
 from vitvis.config.core import merge, to_container
 from vitvis.fit.settings import FitSettings
+from vitvis.runs.files import utf8
 
 __all__ = ["RECIPE", "check_parts", "read_settings", "recipe_of"]
 
@@ -76,7 +77,7 @@ def _content(files: Sequence[Path]) -> str:
         try:
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         except OSError:
-            digest.update(str(file).encode())
+            digest.update(utf8(str(file)))
     return f"sha256:{digest.hexdigest()[:24]}"
 
 

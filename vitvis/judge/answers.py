@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from vitvis.errors import VitvisError
 from vitvis.judge.blind import open_key
+from vitvis.runs.reading import read_json
 
 __all__ = ["Share", "answers_table", "score_answers", "wilson"]
 
@@ -95,13 +95,25 @@ def _text(share: Share) -> str:
 def _read(path: Path) -> list[tuple[dict[str, Any], str]]:
     """Return questions and the sides that were chosen, from one file."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path)
         key = dict(enumerate(open_key(told["key"])))
-        answers = [(key[int(answer["trial"])], str(answer["choice"])) for answer in told["answers"]]
-    except OSError as error:
-        raise VitvisError(f"answers={path}: can't be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, IndexError):
+        answers = [(_question(key[int(answer["trial"])]), str(answer["choice"])) for answer in told["answers"]]
+    except VitvisError as error:
+        raise VitvisError(f"answers={error}") from None
+    except (ValueError, LookupError, TypeError, OverflowError):
         raise VitvisError(f"answers={path}: is no file that a page of blind= has saved") from None
     if any(choice not in ("left", "right") for _, choice in answers):
         raise VitvisError(f"answers={path}: holds a choice that is neither left nor right")
     return answers
+
+
+def _question(told: dict[str, Any]) -> dict[str, Any]:
+    """Return a question of a page's key that has all that is asked of it.
+
+    Raises:
+        ValueError: it has not.
+    """
+    needed = ("kind", "left", "right") if told["kind"] == "pair" else ("kind", "run", "level", "right")
+    if not all(isinstance(told[name], str) for name in needed):
+        raise ValueError("a question without its answer")
+    return told

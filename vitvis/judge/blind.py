@@ -18,6 +18,7 @@ from vitvis.judge.case import Case, open_case
 from vitvis.judge.pairs import search_record
 from vitvis.judge.settings import JudgeSettings
 from vitvis.runs import atomic_folder, digest
+from vitvis.runs.files import utf8
 from vitvis.search.reading import SearchRun, read_search
 
 __all__ = ["Question", "draw_questions", "open_key", "seal_key", "write_blind"]
@@ -25,6 +26,8 @@ __all__ = ["Question", "draw_questions", "open_key", "seal_key", "write_blind"]
 CONTEXT = 4
 _STRONG, _WEAK = 10, 10
 PAGE = "index.html"
+#: Bytes that the key of a page may unpack to; that of 10,000 questions has about 2 MB.
+MOST_KEY = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -194,9 +197,13 @@ def open_key(sealed: str) -> list[dict[str, str]]:
     Raises:
         ValueError: it is no such text.
     """
+    unpack = zlib.decompressobj()
     try:
-        return json.loads(zlib.decompress(base64.b64decode(sealed, validate=True)))
-    except (ValueError, zlib.error, TypeError) as error:
+        text = unpack.decompress(base64.b64decode(sealed, validate=True), MOST_KEY)
+        if unpack.unconsumed_tail:
+            raise ValueError(f"unpacks to more than {MOST_KEY:,} bytes")
+        return json.loads(text)
+    except (ValueError, zlib.error, TypeError, RecursionError) as error:
         raise ValueError(str(error)) from None
 
 
@@ -230,4 +237,4 @@ def _write(folder: Path, questions: Sequence[Question], seed: int) -> None:
     text = files("vitvis.judge").joinpath("static", "blind.html").read_text(encoding="utf-8")
     page = Environment(autoescape=False, undefined=StrictUndefined).from_string(text)
     shown = json.dumps(study).replace("</", "<\\/")
-    (folder / PAGE).write_text(page.render(title="Which one?", study=shown), encoding="utf-8")
+    (folder / PAGE).write_bytes(utf8(page.render(title="Which one?", study=shown)))

@@ -39,7 +39,7 @@ from vitvis.judge.settings import JudgeSettings
 from vitvis.judge.sturdiness import CHANGES
 from vitvis.launch.isolation import isolated
 from vitvis.launch.ranks import IndependentStrategy
-from vitvis.launch.shards import Shard, hold, unfinished
+from vitvis.launch.shards import Shard, hold, nothing_to_join, unfinished
 from vitvis.runs import Ledger, digest
 from vitvis.search.reading import read_search
 
@@ -91,6 +91,8 @@ def judge_runs(settings: JudgeSettings) -> list[Judgement]:
     plans = [_plan(case, eyes, settings) for case in cases]
     jobs = list({job.path: job for plan in plans for job in plan.jobs}.values())
     place = cases[0].path / FOLDER
+    if settings.finish and not place.is_dir():
+        raise nothing_to_join(cases[0].path)
     if settings.shard or settings.finish:
         return _judge_share(trainer, plans, jobs, eyes, settings, place)
     with hold(place) if trainer.is_global_zero else nullcontext():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vitvis.judge.choice import Pairs
+from vitvis.runs.files import utf8
 from vitvis.search.reading import SearchRun
 
 __all__ = [
@@ -48,7 +49,7 @@ def reference_units(run: SearchRun, site: str, count: int = REFERENCE_UNITS) -> 
 
 def address_hash(address: str) -> bytes:
     """Return what units are drawn by: the same ones in every run, whatever else is asked for."""
-    return hashlib.blake2b(address.encode(), digest_size=8).digest()
+    return hashlib.blake2b(utf8(address), digest_size=8).digest()
 
 
 def make_pairs(

@@ -17,6 +17,7 @@ from vitvis.judge.choice import Choice, Pairs, SharedContrast, choose, choose_by
 from vitvis.judge.pairs import make_pairs, reference_units, search_record
 from vitvis.judge.transfer import transfer
 from vitvis.judge.verdict import beats_best_photo, indifferent, verdict
+from vitvis.runs.files import utf8
 from vitvis.search.reading import SearchRun
 
 __all__ = ["Photos", "agreement_column", "choice_columns", "gate_columns", "transfer_columns", "verdict_column"]
@@ -107,7 +108,7 @@ def _others(records: Sequence[Record], places: Sequence[int], place: int, seed: 
     own = records[place]["address"]
     pool = [other for other in places if records[other]["address"] != own]
     pool = pool or [other for other, record in enumerate(records) if record["address"] != own]
-    key = [seed, *own.encode(), int(records[place].get("seed") or 0)]
+    key = [seed, *utf8(own), int(records[place].get("seed") or 0)]
     draw = np.random.default_rng(key).permutation(len(pool))[:OTHERS]
     return [pool[index] for index in draw]
 

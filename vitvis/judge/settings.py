@@ -16,7 +16,7 @@ __all__ = ["JudgeSettings"]
 class JudgeSettings:
     """Score pictures by an eye that did not make them."""
 
-    run: list[str] = setting([], path="folder")
+    run: list[str] = setting([], path="folder", unique=True)
     """Run folders of vitvis.fit; also as plain arguments."""
     judge: list[str] = setting(["vitvis_resnet"], length=(1, 100), unique=True)
     """Models that judge: bundled ones or any of timm, none of them the model whose pictures they judge."""

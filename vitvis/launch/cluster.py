@@ -20,6 +20,7 @@ from vitvis.errors import VitvisError
 from vitvis.launch.settings import LaunchSettings
 from vitvis.launch.shards import Shard
 from vitvis.runs import atomic_write, digest
+from vitvis.runs.files import utf8
 
 __all__ = ["ShardJob", "check_here", "launched", "submit"]
 
@@ -124,7 +125,7 @@ def submit(command: str, settings: Any) -> int:
     plain = to_container(replace(settings, launch=LaunchSettings()))
     plain = {name: value for name, value in plain.items() if name not in ("launch", "shard", "finish")}
     file = logs / f"{command.rpartition('.')[2]}-{digest(plain, 8)}.yaml"
-    atomic_write(file, to_yaml(plain).encode())
+    atomic_write(file, utf8(to_yaml(plain)))
     name = command.replace(".", "-")
     try:
         executor = submitit.AutoExecutor(logs, cluster=where.kind, slurm_max_num_timeout=TIMEOUTS)

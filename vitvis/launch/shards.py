@@ -14,7 +14,7 @@ from vitvis.config.values import shown
 from vitvis.errors import VitvisError
 from vitvis.runs.lock import FolderLock
 
-__all__ = ["Shard", "deal", "hold", "parse_shard", "unfinished"]
+__all__ = ["Shard", "deal", "hold", "nothing_to_join", "parse_shard", "unfinished"]
 
 #: Seconds that a shard waits for another one that joins what all have found.
 JOINING = 3600.0
@@ -105,6 +105,14 @@ def hold(folder: Path, shard: str | None = None, *, join: bool = False) -> Itera
         lock.release()
         if not FolderLock.live_shards(folder):
             FolderLock.forget_shards(folder)
+
+
+def nothing_to_join(folder: Path | str) -> VitvisError:
+    """Return what `finish=true` says where no shard has begun; nothing is written then."""
+    return VitvisError(
+        f"{folder}: finish=true, but no shard has done anything here yet; start them, or leave finish=true out to do"
+        " all of it here"
+    )
 
 
 def unfinished(folder: Path, left: int | None, total: int | None) -> VitvisError:

@@ -24,6 +24,7 @@ __all__ = [
     "process_token",
     "remove_partials",
     "sha256_of",
+    "utf8",
 ]
 
 #: How names of half-written files and folders start and end; a reader skips them, the next run removes them.
@@ -169,6 +170,19 @@ def remove_partials(paths: Iterable[Path]) -> None:
         else:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+def utf8(text: str) -> bytes:
+    r"""Encode a text, also one with a name that this process could not read when it was typed or listed.
+
+    Such a name holds the bytes that it could not read (PEP 383). They come back as they were where they are UTF-8
+    (`ä` under LANG=C), and stand as `\xe4` where they are not, so that a file is UTF-8 whatever it names.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        text = re.sub("[\ud800-\udc7f\udd00-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)
+        return text.encode(errors="surrogateescape").decode(errors="backslashreplace").encode()
 
 
 def sha256_of(path: str | Path) -> str:

@@ -17,7 +17,7 @@ import filelock
 from vitvis.config.core import to_yaml
 from vitvis.errors import VitvisError
 from vitvis.runs.checkpoint import load_checkpoint, save_checkpoint
-from vitvis.runs.files import TEMPORARY, HashingFile, atomic_file, remove_partials
+from vitvis.runs.files import TEMPORARY, HashingFile, atomic_file, remove_partials, utf8
 from vitvis.runs.ledger import NAME as SUMS
 from vitvis.runs.ledger import Ledger, write_file
 from vitvis.runs.lock import FolderLock
@@ -237,7 +237,7 @@ class RunFolder:
 
     def write_text(self, relative: str, data: str, *, durable: bool = True) -> Path:
         """Write a text file, atomically; return its path."""
-        return self.write_bytes(relative, data.encode("utf-8", "backslashreplace"), durable=durable)
+        return self.write_bytes(relative, utf8(data), durable=durable)
 
     def write_bytes(self, relative: str, data: bytes, *, durable: bool = True) -> Path:
         """Write a file, atomically, and note its digest; return its path."""

@@ -13,5 +13,7 @@ __all__ = ["VerifySettings"]
 class VerifySettings:
     """Which run folders to verify."""
 
-    folders: list[str] = setting([], path="folder", required="give run folders: python -m vitvis.runs out/RUN ...")
+    folders: list[str] = setting(
+        [], path="folder", unique=True, required="give run folders: python -m vitvis.runs out/RUN ..."
+    )
     """Run folders; may be written without folders=."""

@@ -20,7 +20,7 @@ from vitvis.data.source import Source
 from vitvis.errors import VitvisError
 from vitvis.launch.cores import count_cores
 from vitvis.launch.isolation import isolated
-from vitvis.launch.shards import Shard
+from vitvis.launch.shards import Shard, nothing_to_join
 from vitvis.runs import RunFolder, check_folder, model_folder, recipe_hash, site_folder
 from vitvis.search import ablation, views, writing
 from vitvis.search.layout import Layout, make_layout
@@ -69,6 +69,8 @@ def search(settings: SearchSettings) -> Path | None:
     optimised = views.optimised_images(settings.fit, backbone.weights_id)
     trainer = make_trainer(settings.trainer, alone=bool(settings.shard or settings.finish))
     identity, out = _identity(settings, backbone, layout, source)
+    if settings.finish and check_folder(out, "search") is None:
+        raise nothing_to_join(out)
     plain = replace(settings, shard=None, finish=False)
     place: dict[str, Any] = {
         "kind": "search",

@@ -107,6 +107,8 @@ class SearchSettings:
         check_shard(self.shard, self.finish, self.trainer, self.launch)
         if self.strips not in ("all", "none") and not (self.strips.isdigit() and len(self.strips) < 9):
             raise VitvisError(f"strips={shown(self.strips)}: has to be all, none, or a number of units of each site")
+        if self.ablate and self.thumbs == "none":
+            raise VitvisError(f"ablate={self.ablate}: is measured on thumbnails, and thumbs=none leaves none")
         if self.per_decile and self.sample and self.sample < 10 * self.per_decile:
             raise VitvisError(
                 f"sample={self.sample}: is too small to draw per_decile={self.per_decile} from each tenth"

@@ -9,6 +9,7 @@ from typing import Any
 from vitvis.errors import VitvisError
 from vitvis.fit.recipe import RECIPE
 from vitvis.runs import Ledger, read_config, to_csv, write_file
+from vitvis.runs.files import utf8
 from vitvis.sweep.charts import draw_chart, is_numeric, label_of, text_of
 from vitvis.sweep.comparison import Comparison
 from vitvis.sweep.grid import build_grid, draw_grid
@@ -59,8 +60,8 @@ def write_report(folder: Path, comparison: Comparison) -> list[Path]:
     if chart := draw_chart(comparison.trials, comparison.metric):
         files["chart.png"] = chart
     if comparison.winner is not None and (recipe := best_recipe(comparison)):
-        files["best.yaml"] = recipe.encode()
-    files["index.html"] = draw_page(folder, comparison, rows, grid, files).encode()
+        files["best.yaml"] = utf8(recipe)
+    files["index.html"] = utf8(draw_page(folder, comparison, rows, grid, files))
     for name, data in files.items():
         write_file(folder, name, data)
     Ledger(folder).settle()
@@ -120,4 +121,4 @@ def _plain(value: Any, is_text: bool) -> Any:
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    return to_csv(rows, list(rows[0]) if rows else ["trial"]).encode()
+    return utf8(to_csv(rows, list(rows[0]) if rows else ["trial"]))

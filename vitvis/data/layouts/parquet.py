@@ -22,6 +22,7 @@ from vitvis.data.layouts.files import images_in, of_split
 from vitvis.data.photo import UnusableImage
 from vitvis.data.source import Request, Source
 from vitvis.errors import VitvisError, nearest
+from vitvis.runs.files import utf8
 
 __all__ = ["LABELS", "Parquet", "number_labels"]
 
@@ -233,7 +234,7 @@ def number_labels(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
 def _open(path: Path) -> pq.ParquetFile:
     """Open a file, also one whose name pyarrow can't take: it has to be UTF-8, which names on disks need not be."""
     try:
-        str(path).encode()
+        utf8(str(path))
     except UnicodeEncodeError:
         return pq.ParquetFile(open(path, "rb"))
     return pq.ParquetFile(path)
