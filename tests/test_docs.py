@@ -160,7 +160,7 @@ def make_data(folder):
 
 def test_the_readme_names_set_up_job_and_tests():
     shell = [block.text for block in read_blocks(ROOT / "README.md") if block.language == "shell"]
-    assert shell[0].splitlines() == ["uv run vitvis fit", "uv run --extra dev pytest"]
+    assert shell[0].splitlines() == ["uv run vitvis fit", "uv run --extra dev pytest -n 2 --dist loadfile"]
     assert "pip install -e '.[dev]'" in shell[1].splitlines()[1]
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "install --quiet -e '.[dev]'" in ci and "python -m pytest" in ci

@@ -22,6 +22,7 @@ from vitvis.fit import run
 from vitvis.fit.engine import run_fit
 from vitvis.fit.settings import FitSettings
 from vitvis.launch import cluster
+from vitvis.launch.shards import Shard
 from vitvis.runs import read_records
 
 LAUNCH = Path(__file__).resolve().parents[2] / "configs" / "launch"
@@ -108,14 +109,16 @@ def test_preempted_shards_on_this_machine_end_as_one_run(tmp_path, monkeypatch, 
     pytest.importorskip("submitit")
     more = ["steps=400", "strips=0", "trainer.threads=1"]
     whole, out = tmp_path / "whole", tmp_path / "run"
-    run_fit(merge(FitSettings, ARGV, more, {"out": str(whole)}))
+    plan = run_fit(merge(FitSettings, ARGV, more, {"out": str(whole)})).plan
+    assert plan is not None
+    owner = {chunk.name: index for index in range(2) for chunk in Shard(index, 2).own(plan.chunks)}
     wait = cluster._await
 
     def preempt(jobs) -> int:
         end = time.monotonic() + 240
-        while not list((out / "resume").glob("*.ckpt")) and time.monotonic() < end:
+        while not (begun := list((out / "resume").glob("*.ckpt"))) and time.monotonic() < end:
             time.sleep(0.02)
-        controller = jobs[0]._process.pid
+        controller = jobs[owner[begun[0].stem]]._process.pid  # the one that is in the middle of a chunk
         (task,) = Path(f"/proc/{controller}/task/{controller}/children").read_text().split()
         os.kill(int(task), signal.SIGUSR2)  # what SLURM sends to each task before it ends a job
         return wait(jobs)

@@ -169,21 +169,21 @@ def test_two_processes_find_what_one_finds_also_where_one_had_begun(root: Path, 
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
         (tmp_path / "polygons" / f"{number}.txt").write_text("0 0 0 0.5 0 0.5 1 0 1\n")
 
-    def search(out: str, devices: int, *program: str) -> int:
-        done = subprocess.run(
-            [sys.executable, *program, "model=vit_tiny_patch16_224", "image_size=32", "k=4", "sample=20",
-             f"weights={tmp_path / 'tiny.safetensors'}", f"data=folder:{tmp_path / 'photos'}", "units=blocks.1.mlp:*",
-             f"regions=polygons:{tmp_path / 'polygons'}", f"trainer.devices={devices}", "trainer.accelerator=cpu",
-             "workers=0", "thumbs=none", "trainer.threads=1", "batch_size=3", "checkpoint_every=3",
-             f"out={tmp_path / out}"],
-            cwd=root, timeout=300, capture_output=True, text=True,
-        )  # fmt: skip
+    def words(out: str, devices: int) -> list[str]:
+        return ["model=vit_tiny_patch16_224", "image_size=32", "k=4", "sample=20",
+                f"weights={tmp_path / 'tiny.safetensors'}", f"data=folder:{tmp_path / 'photos'}",
+                "units=blocks.1.mlp:*", f"regions=polygons:{tmp_path / 'polygons'}", f"trainer.devices={devices}",
+                "trainer.accelerator=cpu", "workers=0", "thumbs=none", "trainer.threads=1", "batch_size=3",
+                "checkpoint_every=3", f"out={tmp_path / out}"]  # fmt: skip
+
+    def start(*argv: str) -> int:
+        done = subprocess.run([sys.executable, *argv], cwd=root, timeout=300, capture_output=True, text=True)
         assert done.returncode <= 0, done.stderr
         return done.returncode
 
-    assert search("one", 1, "-m", "vitvis.search") == 0
-    assert search("two", 1, "-c", KILLED) == -9 and list((tmp_path / "two" / "state").iterdir())
-    assert search("two", 2, "-m", "vitvis.search") == 0
+    assert search.COMMAND.main(words("one", 1)) == 0
+    assert start("-c", KILLED, *words("two", 1)) == -9 and list((tmp_path / "two" / "state").iterdir())
+    assert start("-m", "vitvis.search", *words("two", 2)) == 0
     one, two = read_search(tmp_path / "one"), read_search(tmp_path / "two")
     assert one.records == two.records and one.records[0]["inside_mean"] is not None
     assert np.array_equal(one.maps("blocks.1.mlp"), two.maps("blocks.1.mlp"))

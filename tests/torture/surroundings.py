@@ -291,7 +291,7 @@ CASES: dict[str, Callable[[Place], Verdict]] = {
     "LANG=C, a name that is no UTF-8": _works(ASCII, os.fsdecode(b"n\xe4me")),
     "a name that is no UTF-8": _works({}, os.fsdecode(b"n\xe4me")),
     "MPLBACKEND of a notebook": _works({"MPLBACKEND": "module://matplotlib_inline.backend_inline"}),
-    "no home": _works({"HOME": "/nonexistent", "XDG_CACHE_HOME": ""}),
+    "no home": _works({"HOME": "/dev/null/nobody", "XDG_CACHE_HOME": ""}),
     "a name with = and quotes": _works({}, "a=b 'c' \"d\""),
     "a name of 255 letters": _works({}, "n" * 255),
 }
