@@ -88,7 +88,14 @@ def _python(words: list[str], monkeypatch: pytest.MonkeyPatch, written: Path) ->
         if len(words) != 3:
             raise Wrong(f"python {' '.join(words)}")
     elif words[:2] == ["-m", "pytest"]:
-        for word in words[2:]:
+        workers = argparse.ArgumentParser(exit_on_error=False)
+        workers.add_argument("-n", type=int)
+        workers.add_argument("--dist", choices=("load", "loadfile", "loadscope", "worksteal", "no"))
+        try:
+            rest = workers.parse_known_args(words[2:])[1]
+        except argparse.ArgumentError as error:
+            raise Wrong(f"pytest: {error}") from None
+        for word in rest:
             if not word.startswith("-") and not (ROOT / word.partition("::")[0]).exists():
                 raise Wrong(f"pytest {word}: no such file")
     elif words[:1] == ["-m"]:
