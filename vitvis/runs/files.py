@@ -176,13 +176,16 @@ def utf8(text: str) -> bytes:
     r"""Encode a text, also one with a name that this process could not read when it was typed or listed.
 
     Such a name holds the bytes that it could not read (PEP 383). They come back as they were where they are UTF-8
-    (`ä` under LANG=C), and stand as `\xe4` where they are not, so that a file is UTF-8 whatever it names.
+    (`ä` under LANG=C), and stand as `\udce4`, as in JSON, where they are not: a file is UTF-8 whatever it names.
     """
     try:
         return text.encode()
     except UnicodeEncodeError:
-        text = re.sub("[\ud800-\udc7f\udd00-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)
-        return text.encode(errors="surrogateescape").decode(errors="backslashreplace").encode()
+        pass
+    try:
+        return text.encode(errors="surrogateescape").decode().encode()
+    except UnicodeError:
+        return text.encode(errors="backslashreplace")
 
 
 def sha256_of(path: str | Path) -> str:

@@ -245,7 +245,8 @@ class RunFolder:
 
     def write_json(self, relative: str, data: Any) -> Path:
         """Write a JSON file, atomically; return its path."""
-        return self.write_text(relative, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"  # reading brings a path back as it was
+        return self.write_bytes(relative, text.encode("utf-8", "backslashreplace"))
 
     def stream(self, relative: str) -> AbstractContextManager[HashingFile]:
         """Open a file that is too large for memory; it takes its name, and its digest is noted, when the block ends."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitvis.errors import VitvisError, sentence
-from vitvis.runs.files import utf8
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,7 +24,7 @@ def save_png(image: Image, text: Mapping[str, str]) -> bytes:
 
     chunks = PngInfo()
     for key, value in text.items():
-        chunks.add_itxt(key, utf8(str(value)).decode())
+        chunks.add_itxt(key, str(value).encode("utf-8", "backslashreplace").decode())
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", pnginfo=chunks)
     return buffer.getvalue()

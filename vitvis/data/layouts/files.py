@@ -11,7 +11,6 @@ from typing import TypeVar
 from vitvis.data.decode import SUFFIXES, is_picture
 from vitvis.data.source import Request
 from vitvis.errors import VitvisError, nearest
-from vitvis.runs.files import utf8
 
 __all__ = ["find_child", "images_in", "of_split", "open_folder", "printable", "subfolders"]
 
@@ -72,7 +71,7 @@ def images_in(folder: Path, wanted: Callable[[str], bool] = is_picture) -> list[
 
 def printable(name: str) -> str:
     """Return a file's name as text, the same in every locale; bytes that are no UTF-8 are written out."""
-    return utf8(name).decode()
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _identity(path: str | Path) -> tuple[int, int]:
