@@ -12,7 +12,7 @@ import timm
 import torch
 
 from vitvis import bundled
-from vitvis.bundled import BUNDLED, class_names, models
+from vitvis.bundled import BUNDLED, class_names, models, weights_origin
 from vitvis.bundled.models import ChecksumError, load_bundled
 from vitvis.errors import VitvisError
 
@@ -127,3 +127,12 @@ def test_the_registry_needs_no_torch() -> None:
 
 def test_the_shipped_files_have_the_checksums_of_the_registry() -> None:
     assert {n: models.sha256_of(BUNDLED[n].file) for n in NAMES} == {n: BUNDLED[n].sha256 for n in NAMES}
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "word"),
+    [("vitvis_vit", "hub", "bundled"), ("resnet18", "hub", "hub"), ("vitvis_vit", "none", "random"),
+     ("vitvis_vit", "/home/me/w.pth", "w.pth")],
+)  # fmt: skip
+def test_where_weights_come_from_in_a_word(name: str, weights: str, word: str) -> None:
+    assert weights_origin(name, weights) == word

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from vitvis.atlas.concepts import concept_columns
 from vitvis.atlas.details import SearchDetails
 from vitvis.atlas.model import Backbone, Picture, Run, Site
@@ -20,6 +22,7 @@ from vitvis.errors import VitvisError, nearest
 __all__ = ["UnitPanel", "find_unit", "show"]
 
 _PICTURE, _PHOTO, _PHOTOS = 192, 96, 9
+_SHADE = 0.55  # how dark the patches of a photo are that excite the unit least
 
 
 @dataclass(frozen=True)
@@ -134,16 +137,16 @@ def _photo(run: Run, photo: dict[str, Any], grid: list[int] | None) -> str:
         return ""
     over = None
     if photo.get("m") and grid:
-        over = html.data_uri(_heat(photo["m"], grid))
+        over = html.data_uri(_light(photo["m"], grid))
     caption = f"{photo['a']:.3g} {photo.get('l') or ''}".strip()
     return html.picture(html.data_uri(path), _PHOTO, f"Photo {photo['i']}", caption, over)
 
 
-def _heat(text: str, grid: Sequence[int]) -> Any:
-    """Return a patch map of the atlas as a picture of one px a patch."""
+def _light(text: str, grid: Sequence[int]) -> Image.Image:
+    """Return a patch map of the atlas as a shade of one px a patch: it leaves light what excites the unit."""
     import numpy as np
-    from matplotlib import colormaps
-    from PIL import Image
 
     values = np.frombuffer(base64.b64decode(text), np.uint8).reshape(grid[0], grid[1])
-    return Image.fromarray((colormaps["magma"](values)[..., :3] * 255).astype(np.uint8))
+    shade = np.zeros((*values.shape, 4), np.uint8)
+    shade[..., 3] = _SHADE * (255 - values.astype(np.float32))
+    return Image.fromarray(shade)

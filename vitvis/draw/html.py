@@ -34,9 +34,9 @@ def data_uri(source: Path | Image.Image, side: int | None = None) -> str:
 
 
 def picture(uri: str, side: int, alt: str, caption: str = "", over: str | None = None) -> str:
-    """Return a square picture of `side` px with a line below it; `over` is laid upon it, half transparent."""
+    """Return a square picture of `side` px with a line below it; `over` is laid upon it, with its own transparency."""
     style = f"width:{side}px;height:{side}px;object-fit:cover;border-radius:4px;display:block;margin:0"
-    upper = "position:absolute;left:0;top:0;opacity:.6;image-rendering:pixelated"
+    upper = "position:absolute;left:0;top:0"
     overlay = f'<img src="{over}" alt="" style="{style};{upper}">' if over else ""
     line = f'<div style="font-size:11px;line-height:1.4;max-width:{side}px;opacity:.75">{escape(caption)}</div>'
     return (

@@ -27,10 +27,12 @@ export default {
     const form = element("form", {},
       element("label", {}, "Site", site), element("label", {}, "Unit", unit),
       element("label", {}, said.steps, steps), element("label", {}, said.decay, decay), button);
-    el.append(element("style", {}, STYLE), element("div", { class: "vitvis" }, form, status, pictures, photos));
+    // without this, JupyterLab takes the arrow keys of sliders for its own
+    el.append(element("style", {}, STYLE), element("div", { class: "vitvis", "data-lm-suppress-shortcuts": "true" }, form, status, pictures, photos));
 
     const write = (name, value) => { model.set(name, value); model.save_changes(); };
     const width = () => (model.get("sites").find(([name]) => name === model.get("site")) ?? [null, 1])[1];
+    let waiting = false;  // what is dragged while a fit runs is fitted after it
     const show = () => {
       site.value = model.get("site"); unit.max = width() - 1; unit.value = model.get("unit");
       steps.value = model.get("steps"); decay.value = model.get("decay");
@@ -39,8 +41,9 @@ export default {
       button.disabled = busy;
       status.textContent = busy ? `Fitting ${site.value}:${unit.value} …` : state === "ready" ? "" : state;
       pictures.innerHTML = model.get("pictures"); photos.innerHTML = model.get("photos");
+      if (waiting && !busy) fit();
     };
-    const fit = () => { if (model.get("state") !== "busy") model.send("fit"); };
+    const fit = () => { waiting = model.get("state") === "busy"; if (!waiting) model.send("fit"); };
     site.onchange = () => { if (model.get("unit") >= (model.get("sites").find(([name]) => name === site.value) ?? [null, 1])[1]) model.set("unit", 0); write("site", site.value); };
     unit.onchange = () => write("unit", Math.min(width() - 1, Math.max(0, Math.round(Number(unit.value) || 0))));
     steps.oninput = () => { said.steps.textContent = `Steps ${steps.value}`; };
