@@ -370,6 +370,9 @@ def test_files_of_units_are_looked_at_before_a_model_is_loaded(tmp_path: Path, m
             check_files(text)
         for words in (["fit"], ["sites"], ["search", f"data=folder:{tmp_path / 'photos'}"]):
             assert find_command(words[0]).main([*words[1:], f"units={text}"]) == 2
+    for text in (f"image:{tmp_path / 'pipe.pt'}", f'text:"a dog"+image:{tmp_path}/absent.png', "text:*2"):
+        with pytest.raises(VitvisError, match="units '"):
+            check_files([text])
     with pytest.raises(VitvisError, match="no such file ''"):
         check_files("blocks.0.block@:0")
     np.save(tmp_path / "zeros.npy", np.zeros((2, D)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,9 @@ def test_a_mask_that_claims_to_be_larger_than_its_file_is_a_fault(tmp_path: Path
             file, {"shape": (1 << 20, 1 << 20), "fortran_order": False, "descr": "<f8"}
         )
     assert "mask can't be read" in open_source(f"folder:{tmp_path}").read(0).fault
+
+
+def test_a_pipe_is_no_picture_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(UnusableImage, match="is no file"):
+        decode(tmp_path / "a.jpg")

@@ -4,12 +4,12 @@ from .discover import Sites as Sites
 from .discover import find_sites as find_sites
 from .language import Language as Language
 from .loading import load_backbone as load_backbone
+from .prompts import check_files as check_files
 from .prompts import resolve_units as resolve_units
 from .site import KINDS as KINDS
 from .site import Site as Site
 from .tap import Tap as Tap
 from .tokens import select_tokens as select_tokens
 from .units import Unit as Unit
-from .units import check_files as check_files
 from .units import parse_units as parse_units
 from .units import read_units as read_units

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitvis.config.addresses import is_prompt
+from vitvis.config.addresses import is_prompt, split_addresses
 from vitvis.errors import VitvisError
 
 from .backbone import Backbone
-from .units import Unit, parse_units
+from .units import Unit, check_file, parse_units
 
-__all__ = ["Term", "embed_terms", "parse_prompt", "resolve_units"]
+__all__ = ["Term", "check_files", "embed_terms", "parse_prompt", "resolve_units"]
 
 _TERM = re.compile(
     r"""\s*(?:(?P<kind>text|image):)?\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^"'+*\s][^"'+*]*))"""
@@ -94,6 +94,21 @@ def _embed_picture(file: str, backbone: Backbone, address: str) -> Tensor:
         raise VitvisError(f"units '{address}': can't read the picture '{file}'") from error
     output = backbone(image[None].to(backbone.mean.device))
     return functional.normalize(output[0].float(), dim=0).cpu()
+
+
+def check_files(addresses: str | Sequence[str]) -> None:
+    """Look at the files that addresses name, before a model is loaded: they are there and can be read.
+
+    Raises:
+        VitvisError: naming the file; or a prompt that can't be read.
+    """
+    for address in split_addresses(addresses):
+        if not is_prompt(address):
+            check_file(address)
+            continue
+        for term in parse_prompt(address.removeprefix("-").removeprefix("+")):
+            if term.kind == "image" and not Path(term.value).expanduser().is_file():
+                raise VitvisError(f"units '{address}': no such file '{term.value}'")
 
 
 def resolve_units(addresses: Sequence[str], backbone: Backbone, seed: int = 0) -> list[Unit]:

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vitvis.config.addresses import is_prompt, split_addresses, split_file
+from vitvis.config.addresses import split_addresses, split_file
 from vitvis.errors import VitvisError, sentence
 
 from .addresses import LONGEST, expand_units, match_sites
 from .dictionary_files import is_dictionary, read_dictionary
 from .site import Site
 
-__all__ = ["Unit", "check_files", "parse_units", "read_units"]
+__all__ = ["Unit", "check_file", "parse_units", "read_units"]
 
 
 @dataclass(frozen=True)
@@ -103,20 +103,17 @@ def _split_one(body: str, text: str) -> tuple[str, str | None, str]:
     return pattern, file, choice
 
 
-def check_files(addresses: str | list[str]) -> None:
-    """Look at the files that addresses name, without a model: they are there, can be read, and hold numbers.
+def check_file(address: str) -> None:
+    """Look at the dictionary or the directions that an address names, without a model.
 
     Raises:
-        VitvisError: naming the file.
+        VitvisError: there is no such file, it can't be read, or it holds what can be neither.
     """
-    for text in split_addresses(addresses):
-        if is_prompt(text):
-            continue
-        file = split_file(text)[1]
-        if file is not None and _holds_latents(file, text):
-            read_dictionary(file)
-        elif file is not None:
-            _read_rows(file, text)
+    file = split_file(address)[1]
+    if file is not None and _holds_latents(file, address):
+        read_dictionary(file)
+    elif file is not None:
+        _read_rows(file, address)
 
 
 def _holds_latents(file: str, text: str) -> bool:

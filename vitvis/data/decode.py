@@ -47,6 +47,8 @@ def _start(source: Path | bytes) -> bytes:
     if isinstance(source, bytes):
         return source[:8]
     try:
+        if not source.is_file():  # a pipe might never say anything
+            return b""
         with source.open("rb") as file:
             return file.read(8)
     except OSError:  # told when it is opened as a picture
@@ -63,6 +65,8 @@ def open_picture(source: Path | bytes) -> Image:
 
     if isinstance(source, bytes) and not source:
         raise UnusableImage("no image")
+    if isinstance(source, Path) and source.exists() and not source.is_file():
+        raise UnusableImage("is no file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -38,12 +38,12 @@ def read_png_text(path: str | Path) -> dict[str, str]:
     """
     from PIL import Image
 
+    if not Path(path).is_file():  # nor a pipe, which might never say anything
+        raise VitvisError(f"{path}: no such file")
     try:
         with Image.open(path, formats=["PNG"]) as image:
             image.load()  # chunks may stand behind the pixels
             text = {key: str(value) for key, value in getattr(image, "text", {}).items()}
-    except FileNotFoundError:
-        raise VitvisError(f"{path}: no such file") from None
     except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
         raise VitvisError(f"{path}: can't be read as a PNG ({sentence(error)})") from None
     if sum(len(value) for value in text.values()) > TEXT_LIMIT:

@@ -120,7 +120,8 @@ class Parquet(Source):
             return [path / name for name in chosen]
         if self.request.split is not None:
             raise VitvisError(f"{spec}: is no folder, so split={self.request.split} says nothing; leave it out")
-        paths = [path] if path.is_file() else [Path(name) for name in sorted(glob.glob(str(path)))]
+        named = [path] if path.is_file() else map(Path, sorted(glob.glob(str(path))))
+        paths = [file for file in named if file.is_file()]
         if not paths:
             siblings = [str(item) for item in path.parent.glob("*.parquet")] if path.parent.is_dir() else []
             raise VitvisError(f"{spec}: no such file{nearest(str(path), siblings)}")
