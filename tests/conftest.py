@@ -6,20 +6,31 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
+CACHE = pytest.StashKey[TemporaryDirectory]()
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let processes that tests start find this checkout, wherever they run, and workers share the cores."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
     if workers > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("MPLCONFIGDIR", str(cache / "matplotlib"))  # its list of fonts takes seconds to make
+    config.stash[CACHE] = TemporaryDirectory(prefix="vitvis-tests-")
+    os.environ["XDG_CACHE_HOME"] = config.stash[CACHE].name  # what this machine remembers is no input of a test
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the caches of this process."""
+    config.stash[CACHE].cleanup()
 
 
 @pytest.fixture(scope="session")

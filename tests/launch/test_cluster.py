@@ -107,7 +107,7 @@ def test_python_is_told_to_use_shards() -> None:
 def test_preempted_shards_on_this_machine_end_as_one_run(tmp_path, monkeypatch, capsys) -> None:
     """Two processes; one is told that it is preempted, goes back into the queue, and goes on inside its chunk."""
     pytest.importorskip("submitit")
-    more = ["steps=400", "strips=0", "trainer.threads=1"]
+    more = ["steps=200", "strips=0", "trainer.threads=1"]
     whole, out = tmp_path / "whole", tmp_path / "run"
     plan = run_fit(merge(FitSettings, ARGV, more, {"out": str(whole)})).plan
     assert plan is not None

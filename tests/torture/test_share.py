@@ -10,10 +10,10 @@ import pytest
 
 SHARE = {
     "kills": ["fit", "count=1"],
-    "damage": ["fit", "count=4"],
+    "damage": ["fit", "count=3"],
     "inputs": ["sweep", "runs", "count=40"],
     "surroundings": ["left behind"],
-    "shards": ["search", "kills=3"],
+    "shards": ["search", "kills=2"],
 }
 #: One process for all of them, which imports what their children need once.
 CODE = """
