@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vitvis.backbones import Backbone
+from vitvis.data.source import Source
 
 VOC = """<annotation>
     <folder>{folder}</folder>
@@ -74,3 +75,12 @@ def write_voc(path: Path, boxes: list[tuple], size: tuple[int, int]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     objects = "".join(OBJECT.format(*box) for box in boxes)
     path.write_text(VOC.format(folder=path.parent.name, name=path.stem, width=size[1], height=size[0], objects=objects))
+
+
+def labels(source: Source) -> list[int]:
+    """Return the labels of the photos that can be measured."""
+    return [int(source.labels[index]) for index in source.measurable]
+
+
+def faults(source: Source) -> list[tuple[str, str]]:
+    return [(source.key(index), reason) for index, reason in sorted(source.faults.items())]

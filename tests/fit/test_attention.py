@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vitvis.fit.attention import fitting_attention, fused_attentions
+from vitvis.backbones.bfloat16 import fitting_attention, fused_attentions
 
 
 @pytest.fixture

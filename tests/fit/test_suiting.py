@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from tests.fit.test_command import ARGV, SMALL, curves, files, pixels, without_timing
+from vitvis.backbones.bfloat16 import CastWeights
 from vitvis.config.core import merge
 from vitvis.fit import suiting
-from vitvis.fit.casts import CastWeights
 from vitvis.fit.cost import Cost, SiteCost, estimate
 from vitvis.fit.engine import run_fit
 from vitvis.fit.plan import Plan, make_plan

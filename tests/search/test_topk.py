@@ -28,11 +28,17 @@ def slow(values: np.ndarray, indices: list[int], k: int, largest: bool) -> list[
 
 
 def read(top: topk.TopK) -> list[list[tuple[float, int]]]:
-    values, indices = topk.decode(top)
+    values, indices, _ = topk.decode(top)
     return [
         [(v, i) for v, i in zip(row, places, strict=True) if i >= 0]
         for row, places in zip(values.tolist(), indices.tolist(), strict=True)
     ]
+
+
+def held(top: topk.TopK) -> torch.Tensor:
+    """Return the dataset index at each place."""
+    _, indices, places = topk.decode(top)
+    return indices.gather(1, places.argsort(1))
 
 
 @st.composite
@@ -52,17 +58,19 @@ def test_equals_full_sort_however_the_stream_is_cut_and_ordered(
 ) -> None:
     values, indices, cuts, k = stream
     top = topk.empty(values.shape[1], k, largest=largest)
-    kept: dict[tuple[int, int], int] = {}  # (unit, slot) -> dataset index: what a map buffer would hold
+    kept: dict[tuple[int, int], int] = {}  # (unit, place) -> dataset index: what a map buffer would hold
     for part in np.split(np.arange(len(indices)), [cut for cut in cuts if cut < len(indices)]):
         own = torch.tensor([indices[row] for row in part], dtype=torch.int64)
-        top, placed = topk.update(top, torch.from_numpy(values[part]), own)
-        for unit, row, slot in zip(placed.units.tolist(), placed.rows.tolist(), placed.slots.tolist(), strict=True):
-            kept[unit, slot] = int(own[row])
+        placed = topk.update(top, torch.from_numpy(values[part]), own)
+        for unit, row, place in zip(placed.units.tolist(), placed.rows.tolist(), placed.places.tolist(), strict=True):
+            kept[unit, place] = int(own[row])
     assert read(top) == slow(values, indices, k, largest)
-    assert all(sorted(row) == list(range(k)) for row in top.slots.tolist())
-    for unit, (row, places) in enumerate(zip(top.slots.tolist(), topk.decode(top)[1].tolist(), strict=True)):
-        assert [kept[unit, slot] for slot, index in zip(row, places, strict=True) if index >= 0] == [
-            index for index in places if index >= 0
+    assert all(sorted(row) == list(range(k)) for row in topk.decode(top)[2].tolist())
+    assert torch.equal(top.last, top.keys.amin(1))
+    assert torch.equal(top.keys.gather(1, top.spot[:, None])[:, 0], top.last)
+    for unit, (row, found) in enumerate(zip(topk.decode(top)[2].tolist(), topk.decode(top)[1].tolist(), strict=True)):
+        assert [kept[unit, place] for place, index in zip(row, found, strict=True) if index >= 0] == [
+            index for index in found if index >= 0
         ]
 
 
@@ -75,38 +83,36 @@ def test_merged_ranks_equal_one_rank(
     merged = None
     for rank in range(world):
         own = list(range(rank, len(indices), world))
-        part, _ = topk.update(
-            topk.empty(values.shape[1], k, largest=largest),
-            torch.from_numpy(values[own]),
-            torch.tensor([indices[row] for row in own], dtype=torch.int64),
-        )
+        part = topk.empty(values.shape[1], k, largest=largest)
+        topk.update(part, torch.from_numpy(values[own]), torch.tensor([indices[row] for row in own], dtype=torch.int64))
         if merged is None:
-            merged, payload = part, topk.decode(part)[1].gather(1, part.slots.long().argsort(1))
+            merged, payload = part, held(part)
             continue
-        other = topk.decode(part)[1].gather(1, part.slots.long().argsort(1))  # what each slot holds
         merged, origin = topk.merge(merged, part)
-        payload = torch.cat([payload, other], 1).gather(1, origin)
-        assert torch.equal(payload, topk.decode(merged)[1])
+        payload = torch.cat([payload, held(part)], 1).gather(1, origin)
+        assert torch.equal(payload, held(merged))
     assert merged is not None
     assert read(merged) == slow(values, indices, k, largest)
 
 
 def test_units_whose_best_activation_is_negative_are_ranked() -> None:
     values = torch.tensor([[-0.3], [-0.1], [-0.2]])
-    top, _ = topk.update(topk.empty(1, 2), values, torch.tensor([10, 11, 12]))
+    top = topk.empty(1, 2)
+    topk.update(top, values, torch.tensor([10, 11, 12]))
     assert read(top) == [[(pytest.approx(-0.1), 11), (pytest.approx(-0.2), 12)]]
 
 
-def test_update_leaves_the_old_ranking_alone() -> None:
-    before = topk.empty(2, 3)
-    keys = before.keys.clone()
-    topk.update(before, torch.rand(5, 2), torch.arange(5))
-    assert torch.equal(before.keys, keys)
+def test_batch_that_comes_too_late_for_every_tie_changes_nothing() -> None:
+    top = topk.empty(2, 3)
+    topk.update(top, torch.full((3, 2), 0.5), torch.arange(3))
+    keys = top.keys.clone()
+    assert not len(topk.update(top, torch.full((4, 2), 0.5), torch.arange(3, 7)).units)
+    assert torch.equal(top.keys, keys)
 
 
 def test_index_beyond_32_bits_is_refused() -> None:
     with pytest.raises(ValueError, match="have to lie"):
         topk.encode(torch.zeros(1, 1), torch.tensor([topk.MAX_INDEX + 1]))
-    assert (
-        topk.decode(topk.update(topk.empty(1, 1), torch.zeros(1, 1), torch.tensor([topk.MAX_INDEX]))[0])[1] == 2**32 - 1
-    )
+    top = topk.empty(1, 1)
+    topk.update(top, torch.zeros(1, 1), torch.tensor([topk.MAX_INDEX]))
+    assert topk.decode(top)[1] == 2**32 - 1

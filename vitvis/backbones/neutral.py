@@ -12,8 +12,9 @@ __all__ = ["neutral", "own_randomness", "without_autocast"]
 
 
 def without_autocast(kind: str) -> AbstractContextManager[Any]:
-    """Switch autocast off on a kind of device, where there is any: the `meta` device has none."""
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+    """Switch autocast off on a kind of device, where it is on: the `meta` device has none."""
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if on else nullcontext()
 
 
 @contextmanager

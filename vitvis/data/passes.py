@@ -235,12 +235,13 @@ def join_shards(out: Path, join: Callable[[S], T], settings: S) -> T | None:
         time.sleep(0.2)
 
 
-def make_trainer(where: Any, *, alone: bool = False) -> pl.Trainer:
+def make_trainer(where: Any, *, alone: bool = False, **more: Any) -> pl.Trainer:
     """Return a Trainer for one pass over the data: no checkpoints, no logs, no sampler that pads, no process group.
 
     Args:
         where: Settings with `accelerator`, `devices`, `num_nodes`, and `precision` where it may be chosen.
         alone: One process, whatever torchrun or SLURM have started beside it: a shard.
+        more: Arguments of the Trainer, such as `callbacks` and `logger`.
 
     Raises:
         VitvisError: the machine has no such device.
@@ -253,8 +254,7 @@ def make_trainer(where: Any, *, alone: bool = False) -> pl.Trainer:
     check_nodes(arguments)
     try:
         return pl.Trainer(
-            **arguments,
-            logger=False,
+            **{"logger": False} | arguments | more,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

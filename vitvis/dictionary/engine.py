@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 import warnings
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from vitvis.backbones import Backbone, Site, load_backbone, select_tokens
 from vitvis.config import to_container
 from vitvis.data.kinds import open_source
 from vitvis.data.loader import ModelView, Share, make_loader
+from vitvis.data.passes import make_trainer
 from vitvis.data.source import Source
 from vitvis.dictionary.module import DictionaryTraining
 from vitvis.dictionary.settings import DictionarySettings
@@ -87,14 +87,13 @@ def train(settings: DictionarySettings) -> Trained:
     site = backbone.site(settings.site)
     tokens = int(select_tokens(torch.zeros(1, site.tokens, 1), site, settings.tokens).shape[1])
     place = TrainerSettings(accelerator=settings.trainer.accelerator, devices=1, precision="32-true")
-    arguments = trainer_arguments(place)
-    course = _plan(settings, source, tokens, on_gpu=arguments["accelerator"] == "cuda")
+    course = _plan(settings, source, tokens, on_gpu=trainer_arguments(place)["accelerator"] == "cuda")
     module = DictionaryTraining(backbone, site, settings, course.steps)
     identity, out = _identity(settings, backbone, site, source)
     with RunFolder.open(out, kind="dictionary", settings=to_container(settings), identity=identity) as folder:
         if all(folder.is_whole(name) for name in (WEIGHTS, CONFIG, SUMMARY)):
             return Trained(out, _summary(folder))
-        seconds = _run(settings, module, source, course, arguments, folder)
+        seconds = _run(settings, module, source, course, place, folder)
         module.eval()
         held = [batch.images for batch in _loader(settings, source, backbone, course, course.held_out)
                 if len(batch)]  # fmt: skip
@@ -190,7 +189,7 @@ def _run(
     module: DictionaryTraining,
     source: Source,
     course: _Course,
-    arguments: dict[str, Any],
+    place: TrainerSettings,
     folder: RunFolder,
 ) -> float:
     """Train, from where a checkpoint stands; return the seconds that this process took."""
@@ -202,18 +201,8 @@ def _run(
     module.batches_a_round = course.batches
     keep = _Keep(folder, settings, rows, min(done * course.batch_size, len(course.order)))
     loggers = build_loggers(settings.logger, folder.path, to_container(settings))
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     begun = time.perf_counter()
-    trainer = pl.Trainer(
-        **arguments,
-        max_epochs=1,
-        logger=loggers or False,
-        callbacks=[keep],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    trainer = make_trainer(place, max_epochs=1, logger=loggers or False, callbacks=[keep])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")

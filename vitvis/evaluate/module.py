@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vitvis.backbones import Backbone
+from vitvis.backbones.bfloat16 import Bfloat16
 from vitvis.data.labels import LabelMap
 from vitvis.data.loader import Batch, from_bytes
 from vitvis.data.passes import PhotoPass
@@ -70,6 +71,7 @@ class EvaluationPass(PhotoPass):
         super().__init__(source, VariantView(plan, transforms), out, belongs, objects=source.has_objects, **options)
         self.contenders, self.probe = list(contenders), probe
         self.backbones = nn.ModuleList([contender.backbone for contender in contenders])
+        self._lean = [Bfloat16(contender.backbone) for contender in contenders]
 
     def start(self, device: torch.device) -> None:
         """Begin without scores."""
@@ -82,15 +84,16 @@ class EvaluationPass(PhotoPass):
         images = {key: from_bytes(value) for key, value in tensors.items() if key.startswith("images/")}
         for place, contender in enumerate(self.contenders):
             own = images[f"images/{transform_key(contender.backbone)}"]
-            for outcome in self.probe.run(contender.backbone, own, tensors["variant"]):
-                logits = self._checked(contender, outcome.logits, batch)
-                flat = contender.labels.reduce(logits.reshape(-1, logits.shape[-1]))
-                logits = flat.reshape(*logits.shape[:-1], flat.shape[-1])
-                rows, positions = score_rows(
-                    tensors["index"], outcome.variant, tensors["label"], tensors["share"], logits
-                )
-                self.rows[place].append(rows)
-                self.positions[place].append(positions)
+            with self._lean[place].use(own.device.type):
+                for outcome in self.probe.run(contender.backbone, own, tensors["variant"]):
+                    logits = self._checked(contender, outcome.logits, batch)
+                    flat = contender.labels.reduce(logits.reshape(-1, logits.shape[-1]))
+                    logits = flat.reshape(*logits.shape[:-1], flat.shape[-1])
+                    rows, positions = score_rows(
+                        tensors["index"], outcome.variant, tensors["label"], tensors["share"], logits
+                    )
+                    self.rows[place].append(rows)
+                    self.positions[place].append(positions)
 
     def pack(self) -> dict[str, Any]:
         """Return the scores so far."""

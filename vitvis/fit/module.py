@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from vitvis.backbones import Site, Tap
 from vitvis.backbones.backbone import Backbone
+from vitvis.backbones.bfloat16 import CastWeights, fitting_attention, fused_attentions
 from vitvis.backbones.neutral import without_autocast
 from vitvis.fit.settings import FitSettings
 
-from .attention import fitting_attention, fused_attentions
 from .augmentations import Augmentations, make_augmentations
 from .bearing import Bearing, bearing_of
-from .casts import CastWeights
 from .chunks import Chunk
 from .compile import compiled_blocks
 from .datamodule import Step
@@ -198,9 +197,10 @@ class ActivationMaximization(LightningModule):
         return bearing_of(self.settings, chunk.site, (site.kind for site in self.backbone.sites.values()))
 
     def _depth_of(self, chunk: Chunk) -> float:
-        """Return the depth of a chunk's site, 0 (first block) to 1 (last)."""
-        deepest = max(site.depth for site in self.backbone.sites.values())
-        return min(1.0, chunk.site.depth / max(1, deepest))
+        """Return the depth of a chunk's site: 0 in the first block, 1 behind the last, whatever head there is."""
+        sites = self.backbone.sites.values()
+        blocks = max((site.depth + 1 for site in sites if site.kind == "block"), default=0)
+        return min(1.0, chunk.site.depth / (blocks or max(1, *(site.depth for site in sites))))
 
     def _place(self, parameter: Tensor) -> None:
         """Put another image in the parameter's place; the optimiser forgets the old one."""

@@ -46,12 +46,11 @@ class Codes:
         total = torch.zeros(batch * self.width, dtype=terms.dtype, device=terms.device)
         return total.index_add_(0, self.rows * self.width + self.units, terms).view(batch, self.width)
 
-    def maps(self, candidates: Tensor, batch: int, group: Group) -> Tensor:
+    def maps(self, candidates: Tensor, group: Group) -> Tensor:
         """Return the patch maps of pairs of unit and image.
 
         Args:
-            candidates: int64 `[n]`, ascending: `unit * batch + row`.
-            batch: images, B.
+            candidates: int64 `[n]`, ascending: `row * U + unit`.
             group: of the latents.
 
         Returns:
@@ -61,7 +60,7 @@ class Codes:
         if not len(candidates):
             return maps
         candidates = candidates.to(self.values.device)
-        keys = self.units * batch + self.rows
+        keys = self.rows * self.width + self.units
         found = torch.searchsorted(candidates, keys).clamp_(max=len(candidates) - 1)
         patches = self.tokens - group.site.prefix_tokens
         kept = (candidates[found] == keys) & (patches >= 0)

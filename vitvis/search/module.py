@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from vitvis.backbones import Backbone, Tap
+from vitvis.backbones.bfloat16 import Bfloat16
 from vitvis.data.loader import Batch, ModelView
 from vitvis.data.passes import PhotoPass
 from vitvis.data.source import Source
@@ -17,6 +18,9 @@ from vitvis.search.readings import SiteReader, SiteReading
 from vitvis.search.state import SearchState, merge_states, observe
 
 __all__ = ["ExemplarSearch"]
+
+#: Names the layout of `SearchState.pack`: parts that an older layout has left are not taken up.
+_BELONGS = "a search, rankings by place"
 
 
 class ExemplarSearch(PhotoPass):
@@ -45,8 +49,9 @@ class ExemplarSearch(PhotoPass):
         **options: Any,
     ) -> None:
         view = ModelView(backbone.transform(), masks=source.has_objects)
-        super().__init__(source, view, out, "a search", objects=source.has_objects, **options)
+        super().__init__(source, view, out, _BELONGS, objects=source.has_objects, **options)
         self.backbone, self.tap, self.layout, self.new_state = backbone, tap, layout, new_state
+        self._lean = Bfloat16(backbone)
 
     def start(self, device: torch.device) -> None:
         """Begin with empty rankings."""
@@ -54,7 +59,9 @@ class ExemplarSearch(PhotoPass):
 
     def look(self, batch: Batch) -> None:
         """Let one batch in; images with an activation that isn't a finite number are left out."""
-        left_out = observe(self.state, self.layout, self._read(batch), batch.indices)
+        with self._lean.use(batch.images.device.type):
+            readings = self._read(batch)
+        left_out = observe(self.state, self.layout, readings, batch.indices)
         for row in left_out.nonzero()[:, 0].tolist():
             entry = batch.entries[row]
             self.skipped.append((entry.index, entry.key, "an activation isn't a finite number"))

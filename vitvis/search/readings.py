@@ -43,7 +43,7 @@ class SiteReading:
 
     Attributes:
         scores: float32 `[B, U]`, mean over the tokens that count.
-        candidates: int64 `[n]`, ascending: `unit * B + row` of each image that beats the last one of the unit's
+        candidates: int64 `[n]`, ascending: `row * U + unit` of each image that beats the last one of the unit's
             ranking; None where the site has no patches.
         tokens: int32 `[n]`, strongest patch of each.
         maps: float16 `[n, P]`, patch map of each; None where maps are not kept.
@@ -89,12 +89,12 @@ class SiteReader:
         scores = select_tokens(units, site, self.layout.tokens).mean(1).float().to(device)
         if not group.patches:
             return SiteReading(scores)
-        rising = self._bar.of(group.first, group.stop).beaten(scores, self._placed)
-        unit, row = rising.T.nonzero(as_tuple=True)
+        rising = self._bar.at(slice(group.first, group.stop)).beaten(scores, self._placed)
+        row, unit = rising.nonzero(as_tuple=True)  # image by image, as the activations lie in memory
         chosen = units[row.to(units.device), site.prefix_tokens :, unit.to(units.device)].to(device)  # [n, P]
         return SiteReading(
             scores,
-            unit * len(scores) + row,
+            row * scores.shape[1] + unit,
             chosen.argmax(1).to(torch.int32),
             chosen.clamp_(-_HALF, _HALF).half() if self.maps else None,
             self._compare(group, units),
@@ -115,11 +115,11 @@ class SiteReader:
         fired = torch.bincount(codes.units[counted[codes.tokens] > 0], minlength=units).to(device)
         if not group.patches:
             return SiteReading(scores, fired=fired)
-        top = TopK(self.strongest.keys[group.first : group.stop], self.strongest.slots, self.strongest.largest)
+        bar = self._bar.at(slice(group.first, group.stop))
         firing = torch.where(scores == 0, torch.nan, scores)  # what is off everywhere is in no ranking
-        unit, row = topk.beats_last(top, firing, self.indices.to(device)).T.nonzero(as_tuple=True)
-        candidates = unit * batch + row
-        maps = codes.maps(candidates, batch, group).to(device)
+        row, unit = bar.beaten(firing, self._placed).nonzero(as_tuple=True)
+        candidates = row * units + unit
+        maps = codes.maps(candidates, group).to(device)
         return SiteReading(
             scores,
             candidates,

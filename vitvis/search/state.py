@@ -26,8 +26,8 @@ class SearchState:
     Attributes:
         strongest: The k highest images of each unit.
         weakest: The k lowest.
-        tokens: int32 `[U, k]`, strongest patch in the image of each slot of `strongest`; -1 without patches.
-        maps: Site -> float16 `[units, k, patches]`, by slot; absent for sites without patches or when maps are off.
+        tokens: int32 `[U, k]`, strongest patch in the image at each place of `strongest`; -1 without patches.
+        maps: Site -> float16 `[units, k, patches]`, by place; absent for sites without patches or when maps are off.
         moments: Count, mean, deviations, positive images.
         counts: int32 `[U, BINS]`, histogram.
         low: float32 `[U]`, lowest activation.
@@ -58,12 +58,10 @@ class SearchState:
     def pack(self) -> dict[str, Any]:
         """Return plain tensors, numbers and lists, on the CPU."""
         own = {name: getattr(self, name).cpu() for name in _TENSORS}
-        own |= {f"strongest_{name}": getattr(self.strongest, name).cpu() for name in ("keys", "slots")}
-        own |= {f"weakest_{name}": getattr(self.weakest, name).cpu() for name in ("keys", "slots")}
+        rankings = {"strongest": self.strongest, "weakest": self.weakest, "labelled": self.labelled}
+        own |= {name: top.keys.cpu() for name, top in rankings.items() if top is not None}
         own |= {f"moments_{name}": getattr(self.moments, name).cpu() for name in ("total", "squares", "positive")}
         own |= {f"sample_{name}": getattr(self.sample, name).cpu() for name in ("hashes", "indices", "values")}
-        if self.labelled is not None:
-            own |= {f"labelled_{name}": getattr(self.labelled, name).cpu() for name in ("keys", "slots")}
         return own | {
             "maps": {name: _pack_maps(value.cpu()) for name, value in self.maps.items()},
             "count": self.moments.count,
@@ -78,12 +76,12 @@ class SearchState:
             return packed[name].to(device)
 
         return cls(
-            strongest=TopK(get("strongest_keys"), get("strongest_slots"), True),
-            weakest=TopK(get("weakest_keys"), get("weakest_slots"), False),
+            strongest=TopK(get("strongest")),
+            weakest=TopK(get("weakest"), largest=False),
             maps={name: _unpack_maps(value).to(device) for name, value in packed["maps"].items()},
             moments=Moments(packed["count"], *(get(f"moments_{name}") for name in ("total", "squares", "positive"))),
             sample=Sample(packed["sample_hashes"], packed["sample_indices"], get("sample_values"), packed["seed"]),
-            labelled=TopK(get("labelled_keys"), get("labelled_slots")) if "labelled_keys" in packed else None,
+            labelled=TopK(get("labelled")) if "labelled" in packed else None,
             **{name: get(name) for name in _TENSORS},
         )
 
@@ -183,18 +181,18 @@ def observe(state: SearchState, layout: Layout, readings: Mapping[str, SiteReadi
     if len(state.sample.hashes):
         state.sample.update(values, indices)
     strong, weak = _rankable(values, layout, indices)
-    state.weakest, _ = topk.update(state.weakest, weak, indices)
-    state.strongest, placed = topk.update(state.strongest, strong, indices)
+    topk.update(state.weakest, weak, indices)
+    placed = topk.update(state.strongest, strong, indices)
     if state.labelled is not None:
-        state.labelled, _ = topk.update(state.labelled, strong, indices)
+        topk.update(state.labelled, strong, indices)
     bounds = torch.tensor([group.first for group in layout.groups] + [layout.width], device=values.device)
     cuts = torch.searchsorted(placed.units, bounds).tolist()  # the units come sorted
     for group, low, high in zip(layout.groups, cuts, cuts[1:], strict=False):
         reading = readings[group.site.name]
         if reading.candidates is not None and low < high:
-            units, slots = placed.units[low:high] - group.first, placed.slots[low:high]
-            found = torch.searchsorted(reading.candidates, units * batch + rows[placed.rows[low:high]])
-            _keep_maps(state, group, reading, found, units, slots)
+            units, places = placed.units[low:high] - group.first, placed.places[low:high]
+            found = torch.searchsorted(reading.candidates, rows[placed.rows[low:high]] * len(group.units) + units)
+            _keep_maps(state, group, reading, found, units, places)
         if reading.regions is not None:
             _add_regions(state, group, reading.regions, broken)
         if reading.fired is not None:
@@ -228,14 +226,14 @@ def _rankable(values: Tensor, layout: Layout, indices: Tensor) -> tuple[Tensor, 
 
 
 def _keep_maps(
-    state: SearchState, group: Group, reading: SiteReading, found: Tensor, units: Tensor, slots: Tensor
+    state: SearchState, group: Group, reading: SiteReading, found: Tensor, units: Tensor, places: Tensor
 ) -> None:
     """Write the patch maps of images that have just come into a ranking over those that left it."""
     assert reading.tokens is not None
-    state.tokens[units + group.first, slots] = reading.tokens[found]
+    state.tokens[units + group.first, places] = reading.tokens[found]
     if group.site.name in state.maps:
         assert reading.maps is not None
-        state.maps[group.site.name][units, slots] = reading.maps[found]
+        state.maps[group.site.name][units, places] = reading.maps[found]
 
 
 def _add_regions(state: SearchState, group: Group, regions: RegionMeans, broken: Tensor) -> None:

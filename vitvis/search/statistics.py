@@ -21,6 +21,8 @@ BINS = 2 * _SIDE + 1
 
 #: Limbs of 32 bits, and the power of two that the lowest stands for, of sums of activations and of their squares.
 _SUM, _SQUARES = (8, -96), (15, -192)
+#: Activations at a time on a CPU.
+_SLAB = 2**16
 
 
 def zero_sum(units: int, device: torch.device | str = "cpu", *, squares: bool = False) -> Tensor:
@@ -57,6 +59,13 @@ def sums_of(total: Tensor) -> Tensor:
     return torch.tensor([value / (1 << -_SUM[1]) for value in whole_sums(total)], dtype=torch.float64)
 
 
+def _slabs(values: Tensor) -> list[slice]:
+    """Cut the units of activations `[B, U]` so that, on a CPU, what is made of a part stays in the caches."""
+    units = values.shape[1]
+    step = max(1, _SLAB // max(1, len(values))) if values.device.type == "cpu" else max(1, units)
+    return [slice(start, start + step) for start in range(0, units, step)]
+
+
 @dataclass(frozen=True)
 class Moments:
     """Count, sum and sum of squares of each unit, added up without rounding.
@@ -88,20 +97,24 @@ class Moments:
                             dtype=torch.float64).sqrt()  # fmt: skip
 
     def add(self, values: Tensor) -> Moments:
-        """Return the moments with activations `[B, U]`, all finite; the sums change in place.
+        """Return the moments with activations `[B, U]`, all finite; sums change in place.
 
         Deviations are taken from the first image of the batch: what does not vary has a deviation of 0 exactly, and a
         small spread about a large mean keeps its digits.
         """
         count = len(values)
         first = values[0].to(torch.float64)
-        apart = values.to(torch.float64) - first
-        shift = apart.sum(0)
+        shift, spread = torch.empty_like(first), torch.empty_like(first)
+        for own in _slabs(values):
+            apart = values[:, own].to(torch.float64).sub_(first[own])
+            shift[own] = apart.sum(0)
+            spread[own] = apart.square_().sum(0)
+            self.positive[own] += (values[:, own] > 0).sum(0)
         for term in (count * first, shift):
             add_exactly(self.total, term)
-        for term in (count * first.square(), 2 * first * shift, apart.square_().sum(0)):
+        for term in (count * first.square(), 2 * first * shift, spread):
             add_exactly(self.squares, term)
-        return Moments(self.count + count, self.total, self.squares, self.positive + (values > 0).sum(0))
+        return Moments(self.count + count, self.total, self.squares, self.positive)
 
     def merge(self, other: Moments) -> Moments:
         """Return the moments of two disjoint sets of images together."""
@@ -140,8 +153,10 @@ def bin_of(values: Tensor) -> Tensor:
 
 def histogram(values: Tensor, counts: Tensor) -> None:
     """Count activations `[B, U]` into int32 `counts` `[U, BINS]`, in place."""
-    bins = bin_of(values.T)  # a unit's row of counts stays in the cache while its images are counted
-    counts.scatter_add_(1, bins, torch.ones_like(bins, dtype=counts.dtype))
+    one = torch.ones((), dtype=counts.dtype, device=counts.device)
+    for own in _slabs(values):
+        bins = bin_of(values[:, own].T)  # a unit's row of counts stays in the cache while its images are counted
+        counts[own].scatter_add_(1, bins, one.expand(bins.shape))
 
 
 def trim(counts: Tensor, low: float, high: float) -> tuple[list[int], list[float]]:

@@ -8,12 +8,12 @@ shared between ranks. Negative activations are ordinary; NaN never enters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-__all__ = ["MAX_INDEX", "Bar", "Placed", "TopK", "bar_of", "beats_last", "decode", "empty", "encode", "merge", "update"]
+__all__ = ["MAX_INDEX", "Bar", "Placed", "TopK", "bar_of", "decode", "empty", "encode", "merge", "update"]
 
 #: Dataset indices take the lower 32 bits of a key.
 MAX_INDEX = 2**32 - 1
@@ -23,20 +23,27 @@ _PADDING = -(2**63)  # sorts last: no entry at all
 _EMPTY = _PADDING + 1  # a place that nothing has taken yet; below the key of -inf
 
 
-@dataclass(frozen=True)
+@dataclass
 class TopK:
-    """The k highest (or lowest) entries of each unit so far, best first.
+    """The k highest (or lowest) entries of each unit so far, in no order; `decode` puts them in order.
+
+    An entry stays in its place until a better one takes that place over, so that what belongs to the entry (token, map)
+    can be kept by place, and need not move.
 
     Attributes:
-        keys: int64 `[U, k]`, descending; decode with `decode`.
-        slots: int16 `[U, k]`, a permutation of `0 .. k-1` a unit: where what belongs to the entry (token, map) is
-            kept, so that those need not move when the ranking does.
+        keys: int64 `[U, k]`.
         largest: Whether high activations win.
+        last: int64 `[U]`, the key of each unit's last entry.
+        spot: int64 `[U]`, where it is.
     """
 
     keys: Tensor
-    slots: Tensor
     largest: bool = True
+    last: Tensor = field(init=False)
+    spot: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.last, self.spot = self.keys.min(1)
 
     @property
     def k(self) -> int:
@@ -49,20 +56,19 @@ class Placed:
     """Entries that a batch brought into a ranking, n of them.
 
     Attributes:
-        units: int64 `[n]`.
+        units: int64 `[n]`, ascending.
         rows: int64 `[n]`, row of the batch.
-        slots: int64 `[n]`, the slot which the entry took over.
+        places: int64 `[n]`, the place in `TopK.keys` which the entry took over.
     """
 
     units: Tensor
     rows: Tensor
-    slots: Tensor
+    places: Tensor
 
 
 def empty(units: int, k: int, *, largest: bool = True, device: torch.device | str = "cpu") -> TopK:
     """Return the ranking of an empty stream."""
-    keys = torch.full((units, k), _EMPTY, dtype=torch.int64, device=device)
-    return TopK(keys, torch.arange(k, dtype=torch.int16, device=device).expand(units, k).clone(), largest)
+    return TopK(torch.full((units, k), _EMPTY, dtype=torch.int64, device=device), largest)
 
 
 def encode(values: Tensor, indices: Tensor, *, largest: bool = True) -> Tensor:
@@ -79,28 +85,40 @@ def encode(values: Tensor, indices: Tensor, *, largest: bool = True) -> Tensor:
     Raises:
         ValueError: an index that does not fit.
     """
+    return _encode(values, indices[:, None], largest=largest)
+
+
+def _encode(values: Tensor, indices: Tensor, *, largest: bool) -> Tensor:
+    """Pack activations and dataset indices, of shapes that go together."""
     if indices.numel() and (int(indices.min()) < 0 or int(indices.max()) > MAX_INDEX):
         raise ValueError(f"dataset indices have to lie in 0 .. {MAX_INDEX}")
     signed = (values.float() if largest else -values.float()) + 0.0  # -0.0 + 0.0 is 0.0
     bits = signed.view(torch.int32)
     # IEEE 754: as integers, positive floats are in order already and negative ones in reverse
     ordered = bits.bitwise_xor((bits >> 31).bitwise_and_(0x7FFFFFFF)).to(torch.int64)
-    keys = ordered.bitwise_left_shift_(32).bitwise_or_((_LOW - indices.to(values.device, torch.int64))[:, None])
+    keys = ordered.bitwise_left_shift_(32).bitwise_or_(_LOW - indices.to(values.device, torch.int64))
     return keys.masked_fill_(torch.isnan(values), _PADDING)
 
 
-def decode(top: TopK) -> tuple[Tensor, Tensor]:
-    """Unpack a ranking.
+def decode(top: TopK) -> tuple[Tensor, Tensor, Tensor]:
+    """Unpack a ranking, best entry first.
 
     Returns:
-        Activations float32 `[U, k]` (NaN in places nothing has taken) and dataset indices int64 `[U, k]` (-1 there).
+        Activations float32 `[U, k]` (NaN in places nothing has taken), dataset indices int64 `[U, k]` (-1 there), and
+        int64 `[U, k]`: the place of each entry in `top.keys`.
     """
-    vacant = top.keys == _EMPTY
-    ordered = (top.keys >> 32).to(torch.int32)
+    keys, places = top.keys.sort(1, descending=True)
+    return *_decode(keys, largest=top.largest), places
+
+
+def _decode(keys: Tensor, *, largest: bool) -> tuple[Tensor, Tensor]:
+    """Unpack keys of any shape into activations and dataset indices; NaN and -1 of places nothing has taken."""
+    vacant = keys == _EMPTY
+    ordered = (keys >> 32).to(torch.int32)
     bits = torch.where(ordered < 0, ordered ^ 0x7FFFFFFF, ordered)
     values = bits.view(torch.float32)
-    values = values if top.largest else -values + 0.0
-    return values.masked_fill(vacant, torch.nan), (_LOW - (top.keys & _LOW)).masked_fill(vacant, -1)
+    values = values if largest else -values + 0.0
+    return values.masked_fill(vacant, torch.nan), (_LOW - (keys & _LOW)).masked_fill(vacant, -1)
 
 
 @dataclass(frozen=True)
@@ -117,9 +135,14 @@ class Bar:
     index: Tensor | None
     largest: bool
 
-    def of(self, first: int, stop: int) -> Bar:
+    def at(self, units: slice | Tensor) -> Bar:
         """Return the part of some units."""
-        return Bar(self.last[first:stop], None if self.index is None else self.index[first:stop], self.largest)
+        return Bar(self.last[units], None if self.index is None else self.index[units], self.largest)
+
+    def may_be_beaten(self, best: Tensor) -> Tensor:
+        """Say whether a batch whose best activations these are, `[U]`, may have an entry that comes in; NaN may."""
+        out = best <= self.last if self.largest else best >= self.last
+        return ~out if self.index is None else ~out.logical_and_(best != self.last)
 
     def beaten(self, values: Tensor, indices: Tensor) -> Tensor:
         """Say which entries come before the last one of their unit's ranking, bool `[B, U]`; NaN beats nothing.
@@ -136,74 +159,68 @@ class Bar:
 
 def bar_of(top: TopK, indices: Tensor) -> Bar:
     """Return what images with these dataset indices, int64 `[B]`, have to beat."""
-    last, index = (part[:, 0] for part in decode(TopK(top.keys[:, -1:], top.slots, top.largest)))
+    last, index = _decode(top.last, largest=top.largest)
     vacant = index < 0
     last = last.masked_fill(vacant, -torch.inf if top.largest else torch.inf)
     index = index.masked_fill(vacant, MAX_INDEX + 1)
-    later = not len(index) or not len(indices) or bool(indices.min() > index.max())  # as in a stream in order
+    later = not len(index) or bool(indices.min() > index.max())  # as in a stream in order
     return Bar(last, None if later else index, top.largest)
 
 
-def beats_last(top: TopK, values: Tensor, indices: Tensor) -> Tensor:
-    """Say which entries of a batch come before the last one of their unit's ranking; see `Bar.beaten`."""
-    return bar_of(top, indices).beaten(values, indices)
-
-
-def update(top: TopK, values: Tensor, indices: Tensor) -> tuple[TopK, Placed]:
-    """Let one batch into a ranking.
+def update(top: TopK, values: Tensor, indices: Tensor) -> Placed:
+    """Let one batch into a ranking, which changes in place.
 
     Only units for which some image beats the current k-th entry are touched; after the first few hundred images these
     are few, which is what makes the search cheap.
 
     Args:
-        top: The ranking so far; left as it is.
-        values: float32 `[B, U]`.
+        top: The ranking so far.
+        values: float32 `[B, U]`; fastest where a unit's activations lie side by side.
         indices: int64 `[B]`, dataset indices that the ranking has not seen yet.
 
     Returns:
-        The new ranking, and which entries of the batch are in it.
+        Which entries of the batch are in the ranking.
     """
     indices = indices.to(values.device)
-    rising = beats_last(top, values, indices)
-    touched = rising.any(0).nonzero()[:, 0]
-    if not touched.numel():
-        nothing = torch.zeros(0, dtype=torch.int64, device=values.device)
-        return top, Placed(nothing, nothing, nothing)
-    rising = rising.T[touched].T
-    keys = encode(values.T[touched].T, indices, largest=top.largest)
-    candidates = keys.masked_fill_(~rising, _PADDING).T  # [touched, B]
-    width = min(int(rising.sum(0).max()), top.k)
-    candidates, rows = candidates.topk(width, dim=1)  # unit by unit at most `width` of the batch rise
-    joined, order = torch.cat([top.keys[touched], candidates], 1).sort(1, descending=True)
-    sources = torch.cat([top.slots[touched].to(torch.int64), -1 - rows], 1).gather(1, order)  # slot, or -1 - row
-    kept, lost = sources[:, : top.k], sources[:, top.k :]
-    fresh = kept < 0
-    # The i-th newcomer of a unit takes the slot of the i-th entry that has to leave; there are as many of each.
-    free = lost.sort(1, descending=True).values
-    turn = (fresh.cumsum(1) - 1).clamp_(0, max(width - 1, 0))
-    slots = torch.where(fresh, free.gather(1, turn), kept)
-    new_keys, new_slots = top.keys.clone(), top.slots.clone()
-    new_keys[touched] = joined[:, : top.k]
-    new_slots[touched] = slots.to(torch.int16)
-    unit, place = fresh.nonzero(as_tuple=True)
-    placed = Placed(touched[unit], -1 - kept[unit, place], slots[unit, place])
-    return TopK(new_keys, new_slots, top.largest), placed
+    if not len(indices):
+        return Placed(indices, indices, indices)
+    bar = bar_of(top, indices)
+    touched = bar.may_be_beaten(values.amax(0) if top.largest else values.amin(0)).nonzero()[:, 0]
+    values = values.T[touched].T
+    unit, row = bar.at(touched).beaten(values, indices).T.nonzero(as_tuple=True)
+    if not len(unit):
+        return Placed(unit, row, unit)
+    # the newcomers of each unit side by side, best first: then none of them takes the place of another
+    count = torch.bincount(unit, minlength=len(touched))
+    flat = unit * int(count.max()) + torch.arange(len(unit), device=unit.device) - (count.cumsum(0) - count)[unit]
+    keys = torch.full((len(touched), int(count.max())), _PADDING, device=values.device)
+    rows, places = torch.zeros_like(keys), torch.full_like(keys, -1)
+    keys.view(-1)[flat] = _encode(values.T[unit, row], indices[row], largest=top.largest)
+    rows.view(-1)[flat] = row
+    keys, order = keys.sort(1, descending=True)
+    rows = rows.gather(1, order)
+    for turn in range(min(keys.shape[1], top.k)):
+        (own,) = (keys[:, turn] > top.last[touched]).nonzero(as_tuple=True)
+        units = touched[own]
+        spots = top.spot[units]
+        top.keys[units, spots] = keys[own, turn]
+        places[own, turn] = spots
+        top.last[units], top.spot[units] = top.keys[units].min(1)
+    unit, turns = (places >= 0).nonzero(as_tuple=True)
+    return Placed(touched[unit], rows[unit, turns], places[unit, turns])
 
 
 def merge(first: TopK, second: TopK) -> tuple[TopK, Tensor]:
     """Join the rankings of two parts of a stream that share no image.
 
     Returns:
-        The ranking of both parts, its slots in order (`slots[u, i] == i`), and int64 `[U, k]`: where what goes with an
-        entry was kept, `slot` for the first part and `k + slot` for the second.
+        The ranking of both parts, and int64 `[U, k]`: where each of its entries was, `place` in the first part and
+        `k + place` in the second.
 
     Raises:
         ValueError: the two are not of the same kind and size.
     """
     if first.largest != second.largest or first.keys.shape != second.keys.shape:
         raise ValueError("rankings of different units, k or direction can't be merged")
-    k = first.k
-    keys, order = torch.cat([first.keys, second.keys], 1).sort(1, descending=True)
-    origin = torch.cat([first.slots.to(torch.int64), second.slots.to(torch.int64) + k], 1).gather(1, order[:, :k])
-    slots = empty(len(keys), k, device=keys.device).slots
-    return TopK(keys[:, :k].clone(), slots, first.largest), origin
+    keys, origin = torch.cat([first.keys, second.keys], 1).topk(first.k, dim=1)
+    return TopK(keys, first.largest), origin

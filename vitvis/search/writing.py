@@ -36,9 +36,9 @@ def make_records(
     state: SearchState, layout: Layout, backbone: str, weights_id: str, per_decile: int
 ) -> dict[str, list]:
     """Return the search records by site; lists hold as many entries as there were images, k at most."""
-    strong_values, strong_indices = (part.cpu() for part in topk.decode(state.strongest))
-    weak_values, weak_indices = (part.cpu() for part in topk.decode(state.weakest))
-    tokens = state.tokens.gather(1, state.strongest.slots.to(torch.int64)).cpu()
+    strong_values, strong_indices, places = (part.cpu() for part in topk.decode(state.strongest))
+    weak_values, weak_indices, _ = (part.cpu() for part in topk.decode(state.weakest))
+    tokens = state.tokens.cpu().gather(1, places)
     decile_indices, decile_values, deciles = draw_deciles(state.sample, per_decile)
     mean, std, positive = state.moments.mean, state.moments.std, state.moments.positive.cpu()
     regions = state.regions.cpu()
@@ -124,8 +124,8 @@ def kept_indices(records: Iterable[dict[str, Any]], columns: Sequence[str] | Non
 def site_maps(state: SearchState, group: Group) -> np.ndarray:
     """Return the maps of one site, float16 `[units, k, rows, cols]`, strongest first; NaN where there is no image."""
     rows, columns = group.site.grid or (0, 0)
-    slots = state.strongest.slots[group.first : group.stop].to(torch.int64)[:, :, None]
-    maps = state.maps[group.site.name].gather(1, slots.expand(-1, -1, rows * columns)).cpu()
+    places = state.strongest.keys[group.first : group.stop].argsort(1, descending=True)[:, :, None]
+    maps = state.maps[group.site.name].gather(1, places.expand(-1, -1, rows * columns)).cpu()
     if not group.latents:
         maps[:, min(state.moments.count, state.strongest.k) :] = torch.nan
     return maps.numpy().reshape(len(group.units), state.strongest.k, rows, columns)
