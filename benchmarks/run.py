@@ -145,7 +145,7 @@ def latents() -> Iterator[Row]:
         own = {"weight": weight, "bias": torch.zeros(len(weight))}
         save_file(own, f"{folder}/random.safetensors", metadata={"k": "32"})
         units = parse_units([f"{site}@{folder}/random.safetensors:*"], backbone.sites)
-    look, bare = batches(backbone, units, images=images)
+        look, bare = batches(backbone, units, images=images)
     encoder, pixels = weight.T.contiguous(), torch.rand(images, 3, *backbone.image_size)
 
     def product() -> None:

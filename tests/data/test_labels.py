@@ -5,7 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tests.data.test_kinds import GOLDFISH, TENCH, encoded
+from tests.data.test_imagenet import GOLDFISH, TENCH
+from tests.data.test_kinds import encoded
 from tests.data.trees import block_backbone, solid
 from vitvis.data.kinds import open_source
 from vitvis.data.labels import make_label_map

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.data.test_kinds import imagenet9
+from tests.data.test_imagenet import imagenet9
 from tests.data.trees import block_backbone
 from vitvis.config.core import merge
 from vitvis.data.kinds import open_source

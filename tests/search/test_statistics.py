@@ -58,11 +58,22 @@ def test_bins_are_those_of_a_search_in_the_edges() -> None:
 def test_trimmed_histogram_counts_every_image_between_its_edges() -> None:
     values = torch.tensor([[-2.0], [-0.1], [0.0], [0.3], [0.3], [9000.0]])
     counts = torch.zeros(1, statistics.BINS, dtype=torch.int32)
-    statistics.histogram(values, counts)
-    found, edges = statistics.trim(counts[0], -2.0, 9000.0)
+    histogram = statistics.Histogram(counts)
+    histogram.add(values)
+    found, edges = statistics.trim(histogram.counts[0], -2.0, 9000.0)
     assert sum(found) == 6 and len(edges) == len(found) + 1
     assert found[0] == 1 and found[-1] == 1 and edges[0] <= -2.0 and edges[-1] >= 9000.0
     assert statistics.trim(torch.zeros(statistics.BINS), 0.0, 0.0) == ([], [])
+
+
+def test_histogram_of_batches_is_that_of_all_at_once() -> None:
+    values = torch.randn(700, 5) * torch.tensor([1e-4, 0.1, 1.0, 30.0, 1e4])
+    histogram = statistics.Histogram(torch.zeros(5, statistics.BINS, dtype=torch.int32))
+    for part in values.split(97):  # some are counted on the way, some wait to the end
+        histogram.add(part)
+    wanted = [np.bincount(own, minlength=statistics.BINS) for own in statistics.bin_of(values).T.numpy()]
+    np.testing.assert_array_equal(histogram.counts, wanted)
+    np.testing.assert_array_equal(histogram.counts, wanted)  # reading counts nothing twice
 
 
 def test_sample_is_the_same_in_any_order_and_on_any_number_of_ranks() -> None:

@@ -160,7 +160,7 @@ def _pass(
             source,
             new_state,
             out,
-            batch_size=settings.batch_size or (64 if on_gpu else 32),
+            batch_size=settings.batch_size or 64,
             workers=_workers(settings, on_gpu),
             keep_images=settings.checkpoint_every,
             progress=settings.trainer.progress,

@@ -86,7 +86,7 @@ class SearchSettings:
     fit: str | None = setting(None, path="folder")
     """Run folder of vitvis.fit whose images stand beside the exemplars."""
     batch_size: int | None = setting(None, unit="images", minimum=1, maximum=limits.COUNT)
-    """Images a forward pass; 32 on a CPU and 64 on a GPU when null."""
+    """Images a forward pass; 64 when null."""
     workers: int | None = setting(None, minimum=0, maximum=limits.PROCESSES)
     """Processes that decode images; chosen for the machine when null."""
     checkpoint_every: int = setting(5000, unit="images", minimum=0, maximum=limits.IMAGES)

@@ -13,7 +13,7 @@ from vitvis.search import statistics, topk
 from vitvis.search.layout import Group, Layout
 from vitvis.search.readings import RegionMeans, SiteReading
 from vitvis.search.sample import Sample, keyed_hash, no_sample
-from vitvis.search.statistics import BINS, Moments
+from vitvis.search.statistics import BINS, Histogram, Moments
 from vitvis.search.topk import TopK
 
 __all__ = ["SearchState", "merge_states", "observe", "start"]
@@ -29,7 +29,7 @@ class SearchState:
         tokens: int32 `[U, k]`, strongest patch in the image at each place of `strongest`; -1 without patches.
         maps: Site -> float16 `[units, k, patches]`, by place; absent for sites without patches or when maps are off.
         moments: Count, mean, deviations, positive images.
-        counts: int32 `[U, BINS]`, histogram.
+        histogram: Counts by bin.
         low: float32 `[U]`, lowest activation.
         high: float32 `[U]`, highest activation.
         sample: Images that deciles are drawn from.
@@ -45,7 +45,7 @@ class SearchState:
     tokens: Tensor
     maps: dict[str, Tensor]
     moments: Moments
-    counts: Tensor
+    histogram: Histogram
     low: Tensor
     high: Tensor
     sample: Sample
@@ -64,6 +64,7 @@ class SearchState:
         own |= {f"sample_{name}": getattr(self.sample, name).cpu() for name in ("hashes", "indices", "values")}
         return own | {
             "maps": {name: _pack_maps(value.cpu()) for name, value in self.maps.items()},
+            "counts": self.histogram.counts.cpu(),
             "count": self.moments.count,
             "seed": self.sample.seed,
         }
@@ -81,12 +82,13 @@ class SearchState:
             maps={name: _unpack_maps(value).to(device) for name, value in packed["maps"].items()},
             moments=Moments(packed["count"], *(get(f"moments_{name}") for name in ("total", "squares", "positive"))),
             sample=Sample(packed["sample_hashes"], packed["sample_indices"], get("sample_values"), packed["seed"]),
+            histogram=Histogram(get("counts")),
             labelled=TopK(get("labelled")) if "labelled" in packed else None,
             **{name: get(name) for name in _TENSORS},
         )
 
 
-_TENSORS = ("tokens", "counts", "low", "high", "inside", "outside", "regions", "fired")
+_TENSORS = ("tokens", "low", "high", "inside", "outside", "regions", "fired")
 
 
 def _pack_maps(maps: Tensor) -> Tensor | dict[str, Tensor]:
@@ -138,7 +140,7 @@ def start(
         tokens=torch.full((width, k), -1, dtype=torch.int32, device=device),
         maps=kept,
         moments=statistics.no_moments(width, device),
-        counts=torch.zeros(width, BINS, dtype=torch.int32, device=device),
+        histogram=Histogram(torch.zeros(width, BINS, dtype=torch.int32, device=device)),
         low=torch.full((width,), torch.inf, device=device),
         high=torch.full((width,), -torch.inf, device=device),
         sample=no_sample(sample, width, seed, device),
@@ -176,7 +178,7 @@ def observe(state: SearchState, layout: Layout, readings: Mapping[str, SiteReadi
     if not len(rows):
         return broken.cpu()
     state.moments = state.moments.add(values)
-    statistics.histogram(values, state.counts)
+    state.histogram.add(values)
     state.low, state.high = state.low.minimum(values.amin(0)), state.high.maximum(values.amax(0))
     if len(state.sample.hashes):
         state.sample.update(values, indices)
@@ -264,7 +266,7 @@ def merge_states(first: SearchState, second: SearchState, layout: Layout) -> Sea
         tokens=torch.cat([first.tokens, second.tokens], 1).gather(1, origin),
         maps=maps,
         moments=first.moments.merge(second.moments),
-        counts=first.counts + second.counts,
+        histogram=Histogram(first.histogram.counts + second.histogram.counts),
         low=first.low.minimum(second.low),
         high=first.high.maximum(second.high),
         inside=first.inside + second.inside,

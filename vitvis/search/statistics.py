@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["BINS", "Moments", "add_exactly", "bin_edges", "bin_of", "histogram", "no_moments", "sums_of", "trim",
+__all__ = ["BINS", "Histogram", "Moments", "add_exactly", "bin_edges", "bin_of", "no_moments", "sums_of", "trim",
            "zero_sum"]  # fmt: skip
 
 _STEPS = 4  # bins an octave; each power of two is cut into this many equal parts
@@ -21,13 +21,13 @@ BINS = 2 * _SIDE + 1
 
 #: Limbs of 32 bits, and the power of two that the lowest stands for, of sums of activations and of their squares.
 _SUM, _SQUARES = (8, -96), (15, -192)
-#: Activations at a time on a CPU.
-_SLAB = 2**16
+#: Activations at a time on a CPU, and images whose bins wait to be counted.
+_SLAB, _WAIT = 2**16, 256
 
 
 def zero_sum(units: int, device: torch.device | str = "cpu", *, squares: bool = False) -> Tensor:
-    """Return an exact sum of nothing, int64 `[U, limbs]`; see `add_exactly`."""
-    return torch.zeros(units, (_SQUARES if squares else _SUM)[0], dtype=torch.int64, device=device)
+    """Return an exact sum of nothing, int64 `[U, limbs]`, limb by limb in memory; see `add_exactly`."""
+    return torch.zeros((_SQUARES if squares else _SUM)[0], units, dtype=torch.int64, device=device).T
 
 
 def add_exactly(total: Tensor, values: Tensor) -> None:
@@ -141,22 +141,50 @@ def bin_edges() -> Tensor:
 
 
 def bin_of(values: Tensor) -> Tensor:
-    """Return the bin of each activation (float32, finite), int64 in `0 .. BINS-1`.
+    """Return the bin of each activation (float32, finite), int32 in `0 .. BINS-1`.
 
     The bits of a float32 above the mantissa's third are the number of its bin: no search, no rounding.
     """
     bits = values.float().view(torch.int32)
     size = (bits & 0x7FFFFFFF).bitwise_right_shift_(_SHIFT).sub_(_FIRST - 1).clamp_(0, _SIDE)
     sign = bits >> 31  # 0 or -1, with which `(size ^ sign) - sign` is size or -size
-    return size.bitwise_xor_(sign).sub_(sign).add_(_SIDE).to(torch.int64)
+    return size.bitwise_xor_(sign).sub_(sign).add_(_SIDE)
 
 
-def histogram(values: Tensor, counts: Tensor) -> None:
-    """Count activations `[B, U]` into int32 `counts` `[U, BINS]`, in place."""
-    one = torch.ones((), dtype=counts.dtype, device=counts.device)
-    for own in _slabs(values):
-        bins = bin_of(values[:, own].T)  # a unit's row of counts stays in the cache while its images are counted
-        counts[own].scatter_add_(1, bins, one.expand(bins.shape))
+class Histogram:
+    """Counts of activations by unit and bin.
+
+    Counts of many units are a large table, which a forward pass drives out of the caches: bins of some batches wait, so
+    that it is gone over once for all of them.
+
+    Args:
+        counts: int32 `[U, BINS]`, of what was seen before; changes in place.
+    """
+
+    def __init__(self, counts: Tensor) -> None:
+        self._counts = counts
+        self._waiting: list[Tensor] = []
+
+    @property
+    def counts(self) -> Tensor:
+        """Counts of all that was added, int32 `[U, BINS]`."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            bins = torch.cat(waiting, 1)
+            one = torch.ones((), dtype=self._counts.dtype, device=bins.device)
+            for own in _slabs(bins.T):
+                part = bins[own].to(torch.int64)
+                self._counts[own].scatter_add_(1, part, one.expand(part.shape))
+        return self._counts
+
+    def add(self, values: Tensor) -> None:
+        """Count activations `[B, U]`."""
+        bins = torch.empty(values.shape[::-1], dtype=torch.uint8, device=values.device)
+        for own in _slabs(values):
+            bins[own] = bin_of(values[:, own].T)
+        self._waiting.append(bins)
+        if sum(part.shape[1] for part in self._waiting) >= _WAIT:
+            self.counts  # noqa: B018
 
 
 def trim(counts: Tensor, low: float, high: float) -> tuple[list[int], list[float]]:

@@ -44,7 +44,7 @@ def make_records(
     regions = state.regions.cpu()
     inside, outside = (statistics.sums_of(part) / regions.clamp(min=1) for part in (state.inside, state.outside))
     weak_values = weak_values.where(weak_values.abs() > OFF, 0.0)
-    counts, low, high = state.counts.cpu(), state.low.cpu(), state.high.cpu()
+    counts, low, high = state.histogram.counts.cpu(), state.low.cpu(), state.high.cpu()
     count = state.moments.count
     strong_found, weak_found = (strong_indices >= 0).sum(1).tolist(), (weak_indices >= 0).sum(1).tolist()
     shared = {group.site.name: layout.counted(group) for group in layout.groups if group.latents}
