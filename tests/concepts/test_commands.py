@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from tests.concepts.conftest import TinyClip
+from tests.tiny import write_saelens
 from vitvis import concepts, fit, search
 from vitvis.errors import run_main
 from vitvis.runs import read_png_text, read_records
@@ -243,3 +244,25 @@ def test_weights_of_another_model_are_one_line(
     assert fit.main(argv) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "do not fit" in error
+
+
+def test_latents_have_words_and_scores_as_channels_do(
+    clip: TinyClip, photos: Path, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """A latent with the weights of a channel, on everywhere, is that channel; one that is never on has none."""
+    weight, bias = torch.zeros(32, 4), torch.tensor([1e3, 1e3, 1e3, -1e6])
+    weight[[3, 7, 11], [0, 1, 2]] = 1  # shifted so far up that it is on everywhere
+    own = {"W_enc": weight, "b_enc": bias, "W_dec": weight.T.contiguous(), "b_dec": torch.zeros(32)}
+    write_saelens(tmp_path / "sae", own)
+    units = f"units=[blocks.1.block@{tmp_path / 'sae'}:*,'blocks.1.block:3,7,11']"
+    words = [*clip.words, *SEARCH, f"data=folder:{photos}", units, "batch_size=8", f"out={tmp_path / 'search'}"]
+    assert run_main(search.main, words) == 0
+    assert concepts.main([f"run={tmp_path / 'search'}", f"vocabulary={runs['words.txt']}", "k=6", "words=6"]) == 0
+    rows = rows_of(tmp_path / "search")
+    latents = [row for row in rows if row["kind"] == "latent"]
+    channels = [row for row in rows if row["kind"] == "block"]
+    assert [row["unit"] for row in latents] == [0, 1, 2, 3] and len(channels) == 3
+    for latent, channel in zip(latents, channels, strict=False):
+        assert latent["photos"] == 6 and latent["words"] == channel["words"]
+        assert latent["score"] == pytest.approx(channel["score"], abs=1e-3)
+    assert latents[3]["words"] == [] and latents[3]["score"] is None and latents[3]["photos"] == 0
