@@ -183,7 +183,7 @@ def batches(
 
     layout = make_layout(units, {unit.site: backbone.site(unit.site) for unit in units})
     state, sites, seen = start(layout, 20, sample=512), [group.site.source for group in layout.groups], [0]
-    warm = min(44, 1390 // images) if fresh else 2
+    warm = min(44, 1390 // images) if fresh else 24
     draw, lean = torch.Generator().manual_seed(0), Bfloat16(backbone)
     small = torch.rand((warm + 16 if fresh else 1) * images, 3, 8, 8, generator=draw)
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
