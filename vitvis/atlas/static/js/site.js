@@ -171,10 +171,10 @@ const density = (shares) => {  // of latents: how many are on how often, in step
   const bin = (share) => Math.floor(4 * Math.log10(share)), low = Math.min(...on.map(bin), -1), counts = Array(-low + 1).fill(0);
   for (const share of on) counts[bin(share) - low] += 1;
   const most = Math.max(...counts, 1), wide = 10, high = 56;
-  const bars = counts.map((number, place) => `<rect x="${place * wide}" y="${high - high * number / most}" width="${wide - 1}" height="${high * number / most}"><title>${number} latents on at 1 token in ${show(10 ** (-(place + low) / 4), 2)} or fewer</title></rect>`);
+  const bars = counts.map((number, place) => `<rect x="${place * wide}" y="${high - high * number / most}" width="${wide - 1}" height="${high * number / most}"><title>${number} latents on at 1 token in ${thousands(Math.round(10 ** (-(place + low) / 4)))} or fewer</title></rect>`);
   const figure = h("figure", { class: "density" });
   figure.innerHTML = `<svg viewBox="0 0 ${counts.length * wide} ${high}" width="${counts.length * wide}" height="${high}" fill="currentColor" role="img" aria-label="Density of latents">${bars.join("")}</svg>`;
-  figure.append(h("figcaption", { class: "quiet" }, `How often latents are on: from 1 token in ${show(10 ** (-low / 4), 2)} (left) to every token (right). ${known.length - on.length} of ${known.length} are never on.`));
+  figure.append(h("figcaption", { class: "quiet" }, `How often latents are on: from 1 token in ${thousands(Math.round(10 ** (-low / 4)))} (left) to every token (right). ${thousands(known.length - on.length)} of ${thousands(known.length)} are never on.`));
   return figure;
 };
 
