@@ -75,7 +75,7 @@ def test_it_learns(trained: dictionary.Trained) -> None:
 def test_killed_it_goes_on_to_the_same_numbers(trained: dictionary.Trained, photos: str, tmp_path: Path) -> None:
     words = [f"{key}={json.dumps(value) if not isinstance(value, str) else value}" for key, value in SETTINGS.items()]
     command = [sys.executable, "-m", "vitvis.dictionary", *words, f"data={photos}", f"out={tmp_path / 'sae'}"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     checkpoint = tmp_path / "sae" / "resume" / "training.ckpt"
     while process.poll() is None and not checkpoint.exists():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -28,6 +30,10 @@ def test_blocks_behind_and_around_the_site_are_left_alone(backbone, monkeypatch)
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    os.environ.get("ATEN_CPU_CAPABILITY") == "default",
+    reason="with ATEN_CPU_CAPABILITY=default inductor writes vectors that torch's own headers leave out",
+)
 def test_compiling_changes_no_image_and_breaks_no_graph(fit, backbone) -> None:
     from torch._dynamo.utils import counters
 

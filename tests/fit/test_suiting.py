@@ -145,7 +145,7 @@ def test_forked_processes_make_what_one_makes_and_stand_in_for_one_that_dies(tmp
     for end in ("lives", "dies"):
         out = tmp_path / end
         argv = [sys.executable, "-c", FORKED, end, *ARGV, f"out={out}"]
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # torch asks MKL first
         done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout.splitlines()[-1]) == [6, 6, str(out / "sheet.png")]
