@@ -30,7 +30,7 @@ def fit(backbone: Backbone):
 
     def run(units: str, recipe: dict[str, Any], seeds=(0,), size: int = 16, **trainer: Any):
         settings = merge(FitSettings, {"steps": 4, "copies": 2}, recipe)
-        chunks = plan_chunks(parse_units(units, backbone.sites), list(seeds), backbone.sites, size)
+        chunks = plan_chunks(parse_units(units, backbone.sites), list(seeds), backbone.sites, size, settings.variants)
         module = ActivationMaximization(backbone, settings)
         kept: dict[tuple[str, int], torch.Tensor] = {}
         rows: dict[tuple[str, int], dict[str, Any]] = {}
@@ -52,7 +52,7 @@ def fit(backbone: Backbone):
         ckpt_path, resume = trainer.pop("ckpt_path", None), trainer.pop("resume", None)
         Trainer(**(options | trainer), callbacks=callbacks).fit(
             module,
-            UnitDataModule(chunks, settings.steps, resume=resume),
+            UnitDataModule(chunks, settings.steps, resume=resume, over=module.is_over),
             ckpt_path=ckpt_path,
             weights_only=True if ckpt_path else None,
         )

@@ -19,7 +19,7 @@ from vitvis.fit.settings import (
 
 SIZE = (12, 10)
 EVERY = {
-    "affine": AugmentSettings(affine=AffineSettings(fade=None), noise=None),
+    "affine": AugmentSettings(affine=AffineSettings(fade=None, least=0.0), noise=None),
     "shift": AugmentSettings(affine=None, noise=None, shift=ShiftSettings(pixels=4)),
     "shift-each": AugmentSettings(affine=None, noise=None, shift=ShiftSettings(pixels=4, shared=False)),
     "color": AugmentSettings(affine=None, noise=None, color=ColorSettings()),
@@ -131,6 +131,14 @@ def test_strength_is_that_of_each_image(name) -> None:
     else:
         expected = (plain[1] + images()[1]) / 2
     torch.testing.assert_close(graded[1], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("depth", "reach"), [(0.0, 0.25), (0.4, 0.55), (1.0, 1.0)])
+def test_the_first_block_has_the_least_share_of_the_warp(depth, reach) -> None:
+    pipeline = make_augmentations(AugmentSettings(affine=AffineSettings(least=0.25), noise=None), 1, depth)
+    whole = make_augmentations(AugmentSettings(affine=AffineSettings(least=0.25), noise=None), 1, 1.0)
+    moves = [found.draw([3], 1, 0.5, SIZE)[0]["move"] for found in (pipeline, whole)]
+    torch.testing.assert_close(moves[0], reach * moves[1])
 
 
 def test_a_faded_warp_leaves_the_copies_exactly_alone() -> None:

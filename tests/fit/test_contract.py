@@ -23,6 +23,7 @@ RECIPES = {
         "augment": {"crop": {"smallest": 0.5}, "affine": {"fade": None}, "ease": {"over": 0.5, "awake": 3.0}},
         "steps": 8,
     },
+    "stop": {"stop": {"patience": 2, "relative": 0.3, "cool": 0.3}, "steps": 12},
     "phase": {"image": "phase", "objective": {"measure": "cosine", "pre": 0.5}},
 }
 

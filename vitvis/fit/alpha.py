@@ -10,7 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["GradientMap"]
+__all__ = ["GradientMap", "opacity"]
+
+
+def opacity(total: Tensor, percentile: float) -> Tensor:
+    """Return sums `[U, H, W]` in 0..1, `[U, 1, H, W]`: 1 from their own percentile (0..100) on, 0 where nothing is."""
+    most = total.flatten(1).quantile(percentile / 100, dim=1).clamp_min(1e-30)
+    return (total / most[:, None, None]).clamp(0, 1)[:, None]
 
 
 class GradientMap:
@@ -33,11 +39,6 @@ class GradientMap:
 
     def _add(self, gradient: Tensor) -> None:
         self.total += gradient.detach().abs().sum(dim=1).nan_to_num(0.0, 0.0, 0.0)
-
-    def alpha(self, percentile: float) -> Tensor:
-        """Return the map in 0..1, `[U, 1, H, W]`: 1 from its own percentile (0..100) on, 0 where nothing arrived."""
-        most = self.total.flatten(1).quantile(percentile / 100, dim=1).clamp_min(1e-30)
-        return (self.total / most[:, None, None]).clamp(0, 1)[:, None]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs."""

@@ -89,7 +89,7 @@ class Cost:
         """Return the plan for people."""
         plan, settings, backbone = self.plan, self.plan.settings, self.plan.backbone
         rows, columns = backbone.image_size
-        seeds, chunks = len(settings.seeds), sum(site.chunks for site in self.sites)
+        seeds, chunks = len(plan.seeds), sum(site.chunks for site in self.sites)
         asked = len(plan.units) * seeds
         size = max((len(chunk) for chunk in plan.missing()), default=plan.chunk_size)
         names = dict.fromkeys(unit.site for unit in plan.units)

@@ -39,14 +39,19 @@ class Steps:
         steps: a chunk.
         resume: returns what a chunk goes on from, with its `step`; nothing where it starts anew, None where it is
             done by now.
+        over: says of a chunk and a step whether this is the last one, though more were planned.
     """
 
     def __init__(
-        self, chunks: Sequence[Chunk], steps: int, resume: Callable[[Chunk], Mapping[str, Any] | None] | None = None
+        self,
+        chunks: Sequence[Chunk],
+        steps: int,
+        resume: Callable[[Chunk], Mapping[str, Any] | None] | None = None,
+        over: Callable[[Chunk, int], bool] | None = None,
     ) -> None:
         self.chunks = list(chunks)
         self.steps = steps
-        self._resume = resume
+        self._resume, self._over = resume, over
         self._given = 0
 
     def __len__(self) -> int:
@@ -60,8 +65,11 @@ class Steps:
                 continue
             start = int(state.get("step", start))
             for step in range(start, self.steps):
-                self._given = number * self.steps + step + 1
-                yield Step(chunk, step, step + 1 == self.steps, state if step == start else None)
+                last = step + 1 == self.steps or (self._over is not None and self._over(chunk, step))
+                self._given = (number + 1) * self.steps if last else number * self.steps + step + 1
+                yield Step(chunk, step, last, state if step == start else None)
+                if last:
+                    break
             start = 0
 
     def state_dict(self) -> dict[str, int]:
@@ -82,6 +90,7 @@ class UnitDataModule(LightningDataModule):
         done: images `(address, seed)` that there are already.
         resume: returns what a chunk goes on from, with its `step`; nothing where it starts anew, None where it is
             done by now.
+        over: says of a chunk and a step whether this is the last one, though more were planned.
 
     Attributes:
         chunks: those of this rank that have something to do; of all ranks before `setup`.
@@ -94,12 +103,13 @@ class UnitDataModule(LightningDataModule):
         *,
         done: Collection[tuple[Any, ...]] = (),
         resume: Callable[[Chunk], Mapping[str, Any] | None] | None = None,
+        over: Callable[[Chunk, int], bool] | None = None,
     ) -> None:
         super().__init__()
         self.chunks = self._all = list(chunks)
         self.steps = int(steps)
         self.done = done
-        self.resume = resume
+        self.resume, self.over = resume, over
 
     @property
     def images(self) -> int:
@@ -114,7 +124,7 @@ class UnitDataModule(LightningDataModule):
 
     def train_dataloader(self) -> Steps:
         """Return the steps."""
-        return Steps(self.chunks, self.steps, self.resume)
+        return Steps(self.chunks, self.steps, self.resume, self.over)
 
     def transfer_batch_to_device(self, batch: Step, device: torch.device, dataloader_idx: int) -> Step:
         """Leave the batch as it is: it holds no tensor that a step reads."""

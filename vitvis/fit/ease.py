@@ -48,6 +48,10 @@ class Ease:
         share = ((firing.float() / self.spread - asleep) / (awake - asleep)).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
         self.vigour = (self.vigour + (2 * share - 1) * self.rate).clamp(0, 1)
 
+    def keep(self, rows: Tensor) -> None:
+        """Go on with some of the images alone."""
+        self.vigour, self.spread = self.vigour[rows], self.spread[rows]
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs."""
         return {"vigour": self.vigour.cpu(), "spread": self.spread.cpu()}

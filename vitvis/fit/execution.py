@@ -120,7 +120,8 @@ def execute(
 
     chunks = plan.shard.own(plan.chunks)
     asked = {target for chunk in chunks for target in chunk.targets}
-    data = UnitDataModule(chunks, settings.steps, done=folder.done(asked=asked), resume=resume)
+    done = folder.done(asked=asked)
+    data = UnitDataModule(chunks, settings.steps, done=done, resume=resume, over=plan.module.is_over)
     with warnings.catch_warnings():
         for words in _QUIET:
             warnings.filterwarnings("ignore", message=f".*{words}.*")

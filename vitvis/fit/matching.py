@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,10 +16,9 @@ from torch import Tensor
 
 from vitvis.backbones import Site, Tap, Unit, select_tokens
 from vitvis.errors import VitvisError
-from vitvis.runs.manifest import read_manifest
-from vitvis.runs.records import read_records
 
 from .images.picture import read_picture
+from .photos import SearchedUnits
 from .settings import MatchSettings
 
 if TYPE_CHECKING:
@@ -92,22 +90,10 @@ class Album:
 
     def __init__(self, settings: MatchSettings, backbone: Backbone) -> None:
         self.settings = settings
-        self.path = Path(str(settings.search)).expanduser()
-        manifest = read_manifest(self.path)
-        if manifest["kind"] != "search":
-            raise VitvisError(f"match.search={self.path}: holds a run of vitvis.{manifest['kind']}, and no search")
-        if manifest["backbone"]["weights_id"] != backbone.weights_id:
-            raise VitvisError(
-                f"match.search={self.path}: is a search of {manifest['backbone']['name']} with weights "
-                f"{manifest['backbone']['weights_id']}, not of {backbone.name} with {backbone.weights_id}"
-            )
-        if not (self.path / "thumbs").is_dir():
-            raise VitvisError(f"match.search={self.path}: kept no thumbnails; search again with thumbs=all")
+        self.search = SearchedUnits(str(settings.search), backbone, "match.search")
+        if not (self.search.path / "thumbs").is_dir():
+            raise VitvisError(f"match.search={self.search.path}: kept no thumbnails; search again with thumbs=all")
         self.size = backbone.image_size
-        self._best = {
-            record["address"]: (record["strongest_index"], record["weakest_index"])
-            for record in read_records(self.path)
-        }
 
     def photos(self, unit: Unit) -> list[int]:
         """Return the dataset indices of the photos that a unit's image is matched with, the strongest first.
@@ -115,18 +101,11 @@ class Album:
         Raises:
             VitvisError: the search did not watch the unit.
         """
-        address = unit.address
-        if address in self._best:
-            found = self._best[address][0]
-        elif unit.sign < 0 and address.removeprefix("-") in self._best:
-            found = self._best[address.removeprefix("-")][1]
-        else:
-            raise VitvisError(f"match.search={self.path}: did not watch {address}; search it too, or leave it out")
-        return [int(index) for index in found[: self.settings.photos]]
+        return self.search.strongest(unit)[: self.settings.photos]
 
     def load(self, indices: Sequence[int]) -> Tensor:
         """Return photos as the model saw them, `[N, 3, H, W]` in [0, 1]."""
-        return torch.stack([read_picture(self.path / "thumbs" / f"{index}.jpg", self.size) for index in indices])
+        return torch.stack([read_picture(self.search.path / "thumbs" / f"{index}.jpg", self.size) for index in indices])
 
 
 class Matching:
@@ -178,6 +157,11 @@ class Matching:
             variance = values.flatten(0, 1).var(dim=0, correction=0).mean()
             measured[name] = values.mean(dim=0), variance.clamp_min(1e-12)
         return measured
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with some of the images alone; `photos` stay those of all."""
+        self.wanted = {name: wanted[rows] for name, wanted in self.wanted.items()}
+        self.spread = {name: spread[rows] for name, spread in self.spread.items()}
 
     def distance(self, found: Mapping[str, Tensor]) -> Tensor:
         """Return how far each image's tokens are from its photos', `[U]`: the mean over the sites.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,25 +10,30 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from vitvis.backbones import Site, Tap
+from vitvis.backbones import Site, Tap, Unit
 from vitvis.backbones.backbone import Backbone
 from vitvis.backbones.bfloat16 import CastWeights, fitting_attention, fused_attentions
 from vitvis.backbones.neutral import without_autocast
 from vitvis.fit.settings import FitSettings
 
+from .alpha import opacity
 from .augmentations import Augmentations, make_augmentations
 from .bearing import Bearing, bearing_of
 from .chunks import Chunk
 from .compile import compiled_blocks
 from .datamodule import Step
+from .diversity import photos_of
 from .images import PARAMETERIZATIONS, Parameterization, make_image, shrink
 from .levers import Levers
 from .matching import Album
 from .measure import describe, measure_firing
 from .objective import Objective
 from .patches import as_products, patch_convolutions
+from .photos import SearchedUnits
+from .plateau import Plateau
 from .recipe import read_settings
 from .regularizers import Regularizer, chosen_regularizers
+from .roster import Roster
 from .schedule import rate_factor
 from .shortcut import Shortcut, find_shortcut
 
@@ -69,6 +74,7 @@ class ActivationMaximization(LightningModule):
     Attributes:
         image: the parameter `[U, ...]` of the current chunk.
         chunk: the current chunk, None before the first.
+        active: those of its images that are in the batch: all but those that have stopped at their plateau.
         step: steps that are done in it.
         augmentations: of the current chunk.
         objective: of the current chunk.
@@ -83,6 +89,8 @@ class ActivationMaximization(LightningModule):
     objective: Objective
     levers: Levers
     bearing: Bearing
+    active: Chunk
+    plateau: Plateau | None
 
     def __init__(self, backbone: Backbone, settings: FitSettings | Mapping[str, Any]) -> None:
         super().__init__()
@@ -91,6 +99,7 @@ class ActivationMaximization(LightningModule):
         self.parameterization = self.configure_images()
         self.regularizers = self.configure_regularizers()
         self.album = None if self.settings.match is None else Album(self.settings.match, backbone)
+        self.photos: SearchedUnits | None = None
         self.image = nn.Parameter(self.parameterization.start([0]))
         self.chunk: Chunk | None = None
         self.step = 0
@@ -103,6 +112,8 @@ class ActivationMaximization(LightningModule):
         self._failed = torch.zeros(1, dtype=torch.bool)
         self._before: list[float | None] = []
         self._pending: dict[str, Any] | None = None
+        self._roster = Roster()
+        self._previous: Tensor | None = None
         self._open = ExitStack()
 
     # -- parts: each may be overridden ----------------------------------------------------------
@@ -126,6 +137,15 @@ class ActivationMaximization(LightningModule):
         """Return what a chunk maximises."""
         return Objective(chunk.site, chunk.units, self.backbone.sites, self.settings.objective)
 
+    def configure_gate(self, units: Sequence[Unit]) -> None:
+        """Read what the gate of variants asks; called once, with all units of a run.
+
+        Raises:
+            VitvisError: the search that the recipe names can't answer for them.
+        """
+        if self.settings.variants > 1:
+            self.photos = photos_of(self.settings.diversity, self.backbone, units, self.settings.objective.tokens)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam over the image alone."""
         optim = self.settings.optim
@@ -141,7 +161,7 @@ class ActivationMaximization(LightningModule):
         """Return the images as they are now, `[U, C, H, W]` in [0, 1], float32."""
         with without_autocast(self.device.type):
             progress = self.step / self.settings.steps
-            images = self.parameterization.render(self.image.detach(), progress)
+            images = self.parameterization.render(self._roster.whole("image", self.image.detach()), progress)
             return shrink(images, self.backbone.image_size).clamp(0, 1)
 
     @torch.no_grad()
@@ -150,7 +170,8 @@ class ActivationMaximization(LightningModule):
         images, gradients = self.images(), self.levers.gradients
         if gradients is None or self.settings.alpha is None:
             return images
-        alpha = shrink(gradients.alpha(self.settings.alpha), self.backbone.image_size)
+        alpha = opacity(self._roster.whole("alpha", gradients.total), self.settings.alpha)
+        alpha = shrink(alpha, self.backbone.image_size)
         return torch.cat([images, alpha.clamp(0, 1)], dim=1)
 
     def results(self) -> list[dict[str, Any]]:
@@ -158,12 +179,14 @@ class ActivationMaximization(LightningModule):
         chunk = self._current()
         images = self.images()
         after = measure_firing(self.backbone, images, chunk.site, chunk.units, self.settings.objective.tokens)
-        rows = describe(chunk.site, images, self._before, after, self._failed.tolist())
+        rows = describe(chunk.site, images, self._before, after, self._roster.whole("failed", self._failed).tolist())
         changes = self.bearing.changes
-        more = self.levers.describe()
         if changes is not None:
             rows = [row | {"suited": list(changes)} for row in rows]
-        return rows if more is None else [row | extra for row, extra in zip(rows, more, strict=True)]
+        if self.plateau is not None:
+            ended = self._roster.whole("ended", self.plateau.ended).tolist()
+            rows = [row | {"steps": int(steps)} for row, steps in zip(rows, ended, strict=True)]
+        return [row | more for row, more in zip(rows, self.levers.describe(after.mean), strict=True)]
 
     def _current(self) -> Chunk:
         if self.chunk is None:
@@ -175,7 +198,8 @@ class ActivationMaximization(LightningModule):
     def begin(self, chunk: Chunk) -> None:
         """Take up a chunk: its starting images, its objective; the optimiser forgets the one before."""
         self._open.close()
-        self.chunk, self.step = chunk, 0
+        self.chunk, self.active, self.step = chunk, chunk, 0
+        self._roster = Roster()
         self.bearing = self.bearing_of(chunk)
         self.parameterization.suit(self._depth_of(chunk), self.bearing.settings.image)
         self._place(self.parameterization.start(chunk.seeds).to(self.device, torch.float32))
@@ -186,7 +210,9 @@ class ActivationMaximization(LightningModule):
         before = measure_firing(self.backbone, self.images(), chunk.site, chunk.units, tokens)
         self._before = list(before.mean.tolist())
         size = self.parameterization.size
-        self.levers = Levers(self.settings, self.backbone, chunk, before.spread, size, self.album)
+        self.levers = Levers(self.settings, self.backbone, chunk, before.spread, size, self.album, self.photos)
+        stop, bands = self.settings.stop, self.settings.image.bands
+        self.plateau = None if stop is None else Plateau(stop, len(chunk), self.settings.steps, bands, self.device)
         self._shortcuts = {}
         if self.settings.trainer.compile:
             mode = self.settings.trainer.compile_mode
@@ -203,11 +229,14 @@ class ActivationMaximization(LightningModule):
         return min(1.0, chunk.site.depth / (blocks or max(1, *(site.depth for site in sites))))
 
     def _place(self, parameter: Tensor) -> None:
-        """Put another image in the parameter's place; the optimiser forgets the old one."""
-        self.image.grad = None
-        self.image.data = parameter.contiguous()
+        """Put another image in the parameter's place; the optimiser forgets the old one.
+
+        It is a parameter of its own: a graph of the step before that somebody still holds knows the old one's size.
+        """
+        self.image = nn.Parameter(parameter.detach().contiguous())
         if self._adam is not None:
             self._adam.state.clear()
+            self._adam.param_groups[0]["params"] = [self.image]
 
     def on_fit_end(self) -> None:
         """Give the backbone back as it was."""
@@ -222,6 +251,7 @@ class ActivationMaximization(LightningModule):
     def on_train_batch_start(self, batch: Step, batch_idx: int) -> None:
         """Begin a chunk with its first batch, from where a run or a checkpoint of Lightning's has left it."""
         if batch.state is None:
+            self._let_go(batch.step)
             return
         self.begin(batch.chunk)
         pending, self._pending = self._pending, None
@@ -244,8 +274,8 @@ class ActivationMaximization(LightningModule):
         objective, progress = self.objective, step / self.settings.steps
         with without_autocast(self.device.type):
             images = self.parameterization.render(self.image, progress)
-            self.levers.watch(images)
-            draws = self.augmentations.draw(batch.chunk.seeds, step, progress, self.backbone.image_size)
+            self.levers.watch(images, step)
+            draws = self.augmentations.draw(self.active.seeds, step, progress, self.backbone.image_size)
             copies = self.augmentations.apply(images, draws, self.levers.strength)
         site = objective.site_at(progress)
         shortcut = self._shortcut(site)
@@ -266,14 +296,49 @@ class ActivationMaximization(LightningModule):
                 values = shortcut.read(found, self.settings.objective.tokens)
             activation = objective.finish(values, progress).mean(dim=1)
             loss, curves = -activation.sum(), {"activation": activation.detach().mean()}
-            for name, term in self.levers.terms(values, tapped).items():
+            if self.plateau is not None:
+                self.plateau.follow(objective.finish(values.detach(), 1.0).mean(dim=1), step)
+            for name, term in self.levers.terms(values, activation, tapped).items():
                 loss, curves[f"loss/{name}"] = loss + term.sum(), term.detach().mean()
             for name, values in self._penalties(images, copies).items():
                 weight = self.regularizers[name][1]
                 loss = loss + weight * values.sum()
                 curves[f"loss/{name}"] = weight * values.detach().mean()
             self._failed |= ~activation.detach().isfinite()
-        return {"loss": loss, "curves": {"loss": loss.detach() / len(batch.chunk), **curves}}
+        return {"loss": loss, "curves": {"loss": loss.detach() / len(self.active), **curves}}
+
+    def is_over(self, chunk: Chunk, step: int) -> bool:
+        """Say whether all images of the chunk at hand are done before a step, which is then its last."""
+        plateau = self.plateau if self.chunk is chunk and self.step == step else None
+        return plateau is not None and plateau.look(step) and bool((plateau.cooled >= 1).all())
+
+    def _let_go(self, step: int) -> None:
+        """Let images that are done leave the batch; a compiled model, which is made for one size, keeps them."""
+        if self.plateau is None or self.settings.trainer.compile or not self.plateau.look(step):
+            return
+        staying = (self.plateau.cooled < 1).nonzero().flatten()
+        if len(staying) in (0, len(self.active)):
+            return
+        tensors = {"image": self.image, "failed": self._failed, "ended": self.plateau.ended}
+        if self.levers.gradients is not None:
+            tensors["alpha"] = self.levers.gradients.total
+        self._roster.leave(staying, tensors)
+        moments = {} if self._adam is None else dict(self._adam.state.get(self.image, {}))
+        self._keep(staying)
+        self._place(self.image.data[staying])
+        if self._adam is not None and moments:
+            self._adam.state[self.image] = {
+                name: value if name == "step" else value[staying].contiguous() for name, value in moments.items()
+            }
+        self._failed = self._failed[staying]
+        self.plateau.keep(staying)
+
+    def _keep(self, rows: Tensor) -> None:
+        """Go on with the units of some images of the batch alone."""
+        self.active = self.active.at(rows.tolist())
+        self.objective.keep(rows)
+        self.levers.keep(rows)
+        self._shortcuts = {name: short and short.keep(rows) for name, short in self._shortcuts.items()}
 
     def _shortcut(self, site: Site) -> Shortcut | None:
         """Return the short way to the chunk's units at a site, looked for once a chunk."""
@@ -304,7 +369,7 @@ class ActivationMaximization(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Step, batch_idx: int) -> None:
         """Log the curves; nothing waits for the device."""
-        self.log_dict(outputs["curves"], on_step=True, on_epoch=False, batch_size=len(batch.chunk))
+        self.log_dict(outputs["curves"], on_step=True, on_epoch=False, batch_size=len(self.active))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop images whose gradient is NaN or infinite, without asking the device whether there are any."""
@@ -323,13 +388,20 @@ class ActivationMaximization(LightningModule):
 
     def set_rate(self, optimizer: torch.optim.Optimizer) -> None:
         """Give the optimiser the rate of this step."""
-        factor = rate_factor(self.settings.optim.schedule, self.step / self.settings.steps)
+        factor = 1.0
+        if self.plateau is None:
+            factor = rate_factor(self.settings.optim.schedule, self.step / self.settings.steps)
+        else:
+            self._previous = self.image.detach().clone()
         for group in optimizer.param_groups:
             group["lr"] = optimizer.defaults["lr"] * factor * self.bearing.rate
 
     @torch.no_grad()
     def step_done(self) -> None:
         """Bring the parameter back to where it means an image, and count the step."""
+        if self.plateau is not None and self._previous is not None:  # Adam's step is in proportion to its rate
+            factor = self.plateau.factor.view(-1, *[1] * (self.image.ndim - 1))
+            self.image.copy_(torch.lerp(self._previous, self.image, factor))
         self.parameterization.project(self.image)
         self.step += 1
 
@@ -338,7 +410,8 @@ class ActivationMaximization(LightningModule):
     def _parts(self) -> dict[str, ChunkPart]:
         """Return the parts of the chunk that remember something."""
         parts: dict[str, Any] = {
-            "augmentations": self.augmentations, "objective": self.objective, "levers": self.levers
+            "augmentations": self.augmentations, "objective": self.objective, "levers": self.levers,
+            "plateau": self.plateau,
         }  # fmt: skip
         return {name: part for name, part in parts.items() if isinstance(part, ChunkPart)}
 
@@ -353,6 +426,7 @@ class ActivationMaximization(LightningModule):
             "optimizer": {name: value.detach().cpu().clone() for name, value in moments.items()},
             "before": list(self._before),
             "failed": self._failed.cpu(),
+            "roster": self._roster.state_dict(),
             "parts": {name: part.state_dict() for name, part in self._parts().items()},
         }
 
@@ -365,6 +439,9 @@ class ActivationMaximization(LightningModule):
         chunk = self._current()
         if not self._is_of(state, chunk):
             raise ValueError(f"this state is not of the chunk {chunk.name}")
+        self._roster.load_state_dict(state["roster"], self.device)
+        if self._roster.rows is not None:
+            self._keep(self._roster.rows)
         self._place(state["image"].to(self.device, torch.float32))
         moments = {
             name: value if name == "step" else value.to(self.device) for name, value in state["optimizer"].items()

@@ -131,6 +131,11 @@ class Objective:
         self.channels = None if self.channels is None else self.channels.to(device)
         return self
 
+    def keep(self, rows: Tensor) -> None:
+        """Go on with the units of some images alone."""
+        self.directions, self.cosine, self.signs = self.directions[rows], self.cosine[rows], self.signs[rows]
+        self.channels = None if self.channels is None else self.channels[rows]
+
     @property
     def linear(self) -> bool:
         """Whether one product a token with `directions` is all that is read, so that a shorter way may stand in.

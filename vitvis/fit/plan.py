@@ -19,7 +19,7 @@ from vitvis.backbones import Backbone, Unit, check_bands, check_files, load_back
 from vitvis.config.core import to_container
 from vitvis.config.values import flatten
 from vitvis.errors import VitvisError
-from vitvis.fit.chunks import Chunk, plan_chunks, without
+from vitvis.fit.chunks import Chunk, plan_chunks, variant_seeds, without
 from vitvis.fit.memory import check_memory, choose_chunk, least_bytes, saved_bytes
 from vitvis.fit.module import ActivationMaximization
 from vitvis.fit.rebuild import paths_of
@@ -85,6 +85,11 @@ class Plan:
         return read_keys(self.path, ("address", "seed")) if self.path.is_dir() else frozenset()
 
     @property
+    def seeds(self) -> list[int]:
+        """Seeds of the images of each unit: those of the settings, or of all their variants."""
+        return variant_seeds(self.settings.seeds, self.settings.variants)
+
+    @property
     def shard(self) -> Shard:
         """Which share of the work this process and its ranks do."""
         return Shard.of(self.settings.shard)
@@ -95,7 +100,9 @@ class Plan:
 
     def cut(self, size: int) -> Plan:
         """Return the same plan in chunks of another size: that of a folder that was begun with it."""
-        chunks = plan_chunks(self.units, self.settings.seeds, self.backbone.sites, size)
+        chunks = plan_chunks(
+            self.units, self.settings.seeds, self.backbone.sites, size, self.settings.variants
+        )  # fmt: skip
         return replace(self, chunks=tuple(chunks), chunk_size=size)
 
     def at(self, precision: str, why: str = "") -> Plan:
@@ -131,7 +138,7 @@ class Plan:
         return {
             "backbone": self.identity()["backbone"] | about,
             "units": list(dict.fromkeys([*before.get("units", []), *(unit.address for unit in self.units)])),
-            "seeds": sorted({*before.get("seeds", []), *self.settings.seeds}),
+            "seeds": sorted({*before.get("seeds", []), *self.seeds}),
             "chunk": before.get("chunk", self.chunk_size) if self.settings.shard else self.chunk_size,
             "warnings": list(self.warnings),
             "command": command_line(),
@@ -181,21 +188,25 @@ def make_plan(settings: FitSettings) -> Plan:
     if settings.trainer.precision == "auto":  # a folder keeps the precision that it was begun with
         arguments["precision"] = before.get("precision") or arguments["precision"]
     module = ActivationMaximization(backbone, settings)
-    by_site = plan_chunks(units, settings.seeds, backbone.sites, len(units) * len(settings.seeds))
+    variants, every = settings.variants, variant_seeds(settings.seeds, settings.variants)
+    by_site = plan_chunks(units, settings.seeds, backbone.sites, len(units) * len(every), variants)
     sites, largest = [chunk.site for chunk in by_site], max(len(chunk) for chunk in by_site)
     for site in sites:
         _check_tokens(site, settings.objective.tokens)
     deepest = max(sites, key=lambda site: site.depth)
     least = least_bytes(backbone, deepest)
-    check_memory(backbone, least, min(settings.chunk or 1, largest), settings, device)  # before the model is run at all
+    check_memory(
+        backbone, least, min(settings.chunk or variants, largest), settings, device
+    )  # before the model is run at all
     size = settings.chunk or before.get("chunk") or choose_chunk(backbone, sites, settings, device)
-    chunks = tuple(plan_chunks(units, settings.seeds, backbone.sites, int(size)))
+    chunks = tuple(plan_chunks(units, settings.seeds, backbone.sites, int(size), variants))
     module.configure_augmentations(chunks[0])  # says so if there is no such augmentation
     for chunk in {chunk.site.name: chunk for chunk in chunks}.values():
         module.configure_objective(chunk)  # or if a site does not go with what is measured
     if module.album is not None:
         for unit in units:  # says so if the search did not watch it
             module.album.photos(unit)
+    module.configure_gate(units)
     most = max(len(chunk) for chunk in chunks)
     saved = saved_bytes(backbone, deepest)
     plan = Plan(
@@ -256,7 +267,7 @@ def _check_disk(plan: Plan) -> None:
     rows, columns = plan.backbone.image_size
     each = rows * columns * PNG_BYTES_A_PIXEL
     free = shutil.disk_usage(next(place for place in [plan.path, *plan.path.absolute().parents] if place.is_dir())).free
-    if len(plan.units) * len(plan.settings.seeds) * each <= free:
+    if len(plan.units) * len(plan.seeds) * each <= free:
         return
     images = sum(len(chunk) for chunk in plan.missing())
     needed = images * each

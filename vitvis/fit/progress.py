@@ -34,10 +34,10 @@ class FitProgress(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count one step of all images of the chunk."""
-        images, step = len(batch.chunk), batch.step + 1
+        images, step = len(batch.chunk), self._steps if batch.last else batch.step + 1
         if self._display is not None:
             self._display.update(self._done + images * step / self._steps, batch.chunk.site.name)
-        if step == self._steps:
+        if batch.last:
             self._done += images
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -14,7 +14,10 @@ from vitvis.runs.files import utf8
 __all__ = ["RECIPE", "check_parts", "read_settings", "recipe_of"]
 
 #: Settings that belong to the recipe.
-RECIPE = ("steps", "copies", "image", "augment", "regularize", "objective", "optim", "classes", "match")
+RECIPE = (
+    "steps", "copies", "image", "augment", "regularize", "objective", "optim", "classes", "match", "variants",
+    "diversity", "stop",
+)  # fmt: skip
 #: What came later, and its value that changes nothing: a recipe that has it keeps the name it had before.
 LATER: dict[str, dict[str, Any]] = {
     "image": {"decay_first": None, "bands": 0.0, "canvas": 1.0},
@@ -25,8 +28,8 @@ LATER: dict[str, dict[str, Any]] = {
 def recipe_of(settings: FitSettings) -> dict[str, Any]:
     """Return the recipe as plain containers; not seeds, units, chunk size or device, which do not change an image.
 
-    Files that decide an image (`image.start`, the folder `image.magnitude`, the records of `match.search`) count by
-    what they hold, not by where they lie.
+    Files that decide an image (`image.start`, the folder `image.magnitude`, the records of `match.search` and
+    `diversity.search`) count by what they hold, not by where they lie.
     """
     container = to_container(settings)
     recipe = {name: container[name] for name in RECIPE}
@@ -34,12 +37,20 @@ def recipe_of(settings: FitSettings) -> dict[str, Any]:
         for name, neutral in entries.items():
             if recipe[group][name] == neutral:
                 del recipe[group][name]
+    if (recipe["augment"]["affine"] or {}).get("least") == 0:
+        del recipe["augment"]["affine"]["least"]
     if settings.classes is None:
         del recipe["classes"]
     if settings.match is None:
         del recipe["match"]
     else:  # the photos count, not where the search lies
         recipe["match"]["search"] = search_content(settings.match.search)
+    if settings.variants == 1:
+        del recipe["variants"], recipe["diversity"]
+    elif settings.diversity.search is not None:
+        recipe["diversity"]["search"] = search_content(settings.diversity.search)
+    if settings.stop is None:
+        del recipe["stop"]
     image = settings.image
     if image.start != "noise":
         recipe["image"]["start"] = _content([Path(image.start).expanduser()])

@@ -106,7 +106,7 @@ class Results(Callback):
         backbone = self.plan.backbone
         common = {"backbone": backbone.name, "weights_id": backbone.weights_id, "recipe": self.plan.recipe_hash}
         records = [
-            common | _target(chunk, unit, seed) | measure | {"image": image_path(unit, seed)} | shared
+            common | _target(chunk, unit, seed) | {"image": image_path(unit, seed)} | shared | measure
             for unit, seed, measure in zip(chunk.units, chunk.seeds, measures, strict=True)
         ]
         if self.verdicts is not None:

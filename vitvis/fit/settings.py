@@ -25,6 +25,7 @@ __all__ = [
     "ColorSettings",
     "ConvolutionalSettings",
     "CropSettings",
+    "DiversitySettings",
     "EaseSettings",
     "FitSettings",
     "ImageSettings",
@@ -35,6 +36,7 @@ __all__ = [
     "OptimSettings",
     "RegularizeSettings",
     "ShiftSettings",
+    "StopSettings",
 ]
 
 
@@ -85,8 +87,10 @@ class AffineSettings:
     fade: float | None = setting(None, minimum=0, maximum=1)
     """Share of the steps over which all three shrink to nothing; null: never."""
     by_depth: bool = setting(True)
-    """Grow all three with the depth of the site, from nothing at the first block: units there look at a few pixels, and
-    a shift is noise to them."""
+    """Grow all three with the depth of the site: units of the first block look at a few pixels, and a large shift is
+    noise to them."""
+    least: float = setting(0.25, minimum=0, maximum=1)
+    """Share of the three that the first block has, with by_depth: without any, pictures lock to the patch grid."""
 
 
 @dataclass
@@ -229,6 +233,39 @@ class MatchSettings:
 
 
 @dataclass
+class DiversitySettings:
+    """How the variants of a unit are pushed apart, and the gate that eases it (`variants`)."""
+
+    weight: float = setting(1.0, minimum=0, maximum=limits.WEIGHT)
+    """Weight of the mean cosine between the Gram matrices of variants, as a share of the activation."""
+    keep: float = setting(0.7, minimum=0, maximum=1)
+    """Gate: the weakest variant keeps this share of the activation of the first, which nothing pushes; where it does
+    not, the weight eases down for this unit."""
+    search: str | None = setting(None, path="folder")
+    """Run folder of vitvis.search of the same model: the gate is the unit's best photo then, which the weakest variant
+    has to beat."""
+    ask: float = setting(0.3, minimum=0, maximum=1)
+    """Share of the steps after which the gate is asked; before that no picture has formed."""
+    over: float = setting(0.3, minimum=0, maximum=1)
+    """Share of the steps over which the weight falls to nothing, or comes back."""
+
+
+@dataclass
+class StopSettings:
+    """Stop each image once its unit's activation grows no more, never later than `steps`.
+
+    The learning rate stays as it is until then and cools down; the image that is done leaves the batch.
+    """
+
+    relative: float = setting(0.02, minimum=0, maximum=10)
+    """A unit is on its plateau when its smoothed activation has grown by less than this share of itself ..."""
+    patience: int = setting(15, unit="steps", minimum=1, maximum=limits.STEPS)
+    """... over so many steps; the half-life of the smoothing is a third of that."""
+    cool: float = setting(0.3, minimum=0.01, maximum=1)
+    """Share of the steps over which the learning rate then falls to nothing, as a cosine."""
+
+
+@dataclass
 class OptimSettings:
     """How the image is moved: Adam on each image for itself."""
 
@@ -312,6 +349,9 @@ class FitSettings:
     leading - minimises."""
     seeds: list[int] = setting([0], minimum=0, maximum=limits.SEED, length=(1, limits.COUNT), unique=True)
     """One image per unit and seed."""
+    variants: int = setting(1, unit="images", minimum=1, maximum=64)
+    """Pictures of a unit that differ in what the model sees in them, in place of one a seed; they have seeds 0 to V - 1
+    (V to 2 V - 1 for seeds=V), and are made together."""
     steps: int = setting(120, unit="steps", minimum=1, maximum=limits.STEPS)
     """Optimisation steps an image."""
     copies: int = setting(1, unit="copies", minimum=1, maximum=limits.COPIES)
@@ -330,6 +370,10 @@ class FitSettings:
     """How the recipe differs for class units, which bear more than hidden ones; null: not at all."""
     match: MatchSettings | None = setting(None)
     """Likeness to the unit's own best photos, from a search."""
+    diversity: DiversitySettings = setting(DiversitySettings)
+    """How variants of a unit are pushed apart."""
+    stop: StopSettings | None = setting(None)
+    """Stop at the plateau, each image for itself; null: all make all steps."""
     optim: OptimSettings = setting(OptimSettings)
     """How the image is moved."""
     trainer: TrainerSettings = setting(TrainerSettings)
@@ -357,6 +401,8 @@ class FitSettings:
     """The run folder, where a killed run goes on; out/MODEL-HASH when null."""
 
     def __post_init__(self) -> None:
+        if self.variants > 1 and self.stop is not None:
+            raise VitvisError(f"stop: images stop one by one, and variants={self.variants} of a unit are made together")
         check_shard(self.shard, self.finish, self.trainer, self.launch)
         if self.image.canvas > 1 and self.augment.crop is None:
             raise VitvisError(

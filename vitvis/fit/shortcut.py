@@ -44,6 +44,10 @@ class Shortcut:
     signs: Tensor
     activation: nn.Module | None
 
+    def keep(self, rows: Tensor) -> Shortcut:
+        """Return the short way to the units of some images alone."""
+        return replace(self, rows=self.rows[rows], bias=self.bias[rows], signs=self.signs[rows])
+
     def read(self, inputs: Tensor, tokens: object = "patches") -> Tensor:
         """Return what each image's own unit is on its tokens.
 

@@ -56,7 +56,7 @@ class ImagesOverTime(Callback):
     ) -> None:
         """Take a picture at evenly spaced steps; write the strips of a chunk that ends."""
         step = batch.step + 1
-        show, keep = bool(trainer.loggers) and step in self._shown, step in self._kept
+        show, keep = bool(trainer.loggers) and step in self._shown, step in self._kept or (batch.last and self._kept)
         if not (show or keep):
             return
         module = cast("ActivationMaximization", pl_module)

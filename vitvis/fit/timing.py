@@ -34,7 +34,8 @@ def bare_steps(
     """
     kind = module.device.type
     optimizer = module.configure_optimizers()
-    for batch in Steps([chunk], module.settings.steps if steps is None else steps):
+    count = module.settings.steps if steps is None else steps
+    for batch in Steps([chunk], count, over=module.is_over):
         module.on_train_batch_start(batch, batch.step)
         mixed = torch.autocast(kind, dtype=torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
         with mixed:
