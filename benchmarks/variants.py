@@ -4,9 +4,9 @@
     python benchmarks/variants.py vit --search out/SEARCH --half 0 --settings diversity.weight=0.5 diversity.weight=2
 
 Units are those of `benchmarks/pictures.py`. The distance of two pictures is one minus the cosine of the judge's
-features as the choice test sees them (measured from the photos' mean, in their deviations, four depths); a unit's is the mean
+features as the choice test sees them (from the photos' mean, in their deviations, four depths); a unit's is the mean
 over its pairs. Activation is that of the clean pictures; *kept* is a unit's mean (and its weakest) over the mean of its
-plain pictures of four seeds. Intervals are 95 %, a bootstrap over units.
+plain pictures of as many seeds. Intervals are 95 %, a bootstrap over units.
 """
 
 from __future__ import annotations
