@@ -59,7 +59,7 @@ class Levers:
         self.ease = None if ease is None else Ease(ease, spread, settings.steps)
         self.matching = None if album is None else Matching(backbone, chunk.site, chunk.units, album, device)
         self.diversity = None
-        if settings.variants > 1:
+        if chunk.variants > 1:
             recipe, steps, tokens = settings.diversity, settings.steps, settings.objective.tokens
             self.diversity = Diversity(recipe, backbone, chunk, spread, steps, tokens, photos)
         self.gradients = None if settings.alpha is None else GradientMap((len(chunk), *size), device)
