@@ -182,7 +182,7 @@ def test_an_activation_that_is_not_finite_is_a_failure_though_its_gradient_is(fi
             if self.hook is not None:
                 self.hook.remove()
 
-    recipe = {"objective": {"share": 1.0}}
+    recipe = {"objective": {"share": 1.0}, "augment": {"affine": {"least": 0.0}}}
     _, clean, _ = fit("blocks.1.block:1-3", recipe)
     _, spoilt, rows = fit("blocks.1.block:1-3", recipe, callbacks=[Spoil()])
     assert all(finite) and len(finite) == 4
