@@ -90,7 +90,7 @@ class AffineSettings:
     """Grow all three with the depth of the site: units of the first block look at a few pixels, and a large shift is
     noise to them."""
     least: float = setting(0.25, minimum=0, maximum=1)
-    """Share of the three that the first block has, with by_depth: without any, pictures lock to the patch grid."""
+    """Share of the three that is never undercut, with by_depth: without any, pictures lock to the patch grid."""
 
 
 @dataclass

@@ -47,7 +47,7 @@ class Affine(Augmentation):
 
     def __init__(self, settings: AffineSettings, depth: float = 1.0) -> None:
         self.settings = settings
-        self.reach = settings.least + (1 - settings.least) * depth if settings.by_depth else 1.0
+        self.reach = max(settings.least, depth) if settings.by_depth else 1.0
 
     def strength(self, progress: float) -> float:
         """Return the factor 1..0 of all ranges when `progress` (0..1) of the steps is done."""
