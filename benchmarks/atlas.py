@@ -46,8 +46,8 @@ _WATCH = """() => {
 
 #: Writes down when each frame came, in ms.
 _FRAMES = """() => {
-  window.frames = [];
-  const look = (now) => { window.frames.push(now); requestAnimationFrame(look); };
+  const own = window.frames = [];
+  const look = (now) => { own.push(now); if (own === window.frames) requestAnimationFrame(look); };
   requestAnimationFrame(look);
 }"""
 
