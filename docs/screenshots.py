@@ -43,7 +43,7 @@ def plan(work: Path, units: int, steps: int) -> dict[str, dict[str, Any]]:
     return {
         "fit": {"model": MODEL, "units": listed, "steps": steps, "out": str(fit)},
         "search": {"model": MODEL, "data": f"imagefolder:{work / 'photos'}", "units": listed, "k": 12, "labels": 100,
-                   "ablate": 4, "strips": "none", "out": str(search)},
+                   "ablate": 2, "strips": "none", "out": str(search)},
         "judge": {"run": [str(fit)], "judge": [JUDGE], "search": [str(search)], "sturdiness": 0},
         "atlas": {"runs": [str(fit), str(search)], "out": str(work / "atlas"), "title": "vitvis"},
     }  # fmt: skip

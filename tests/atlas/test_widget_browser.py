@@ -64,6 +64,13 @@ def test_sliders_fit_again_and_what_is_dragged_meanwhile_is_fitted_after(page: A
     assert page.get_by_alt_text("Made").count() == 1
 
 
+def test_the_notebook_leaves_its_keys_alone(page: Any) -> None:
+    """JupyterLab takes arrow keys for cells unless the focused element itself says no."""
+    controls = page.locator("select, input, button")
+    assert controls.count() == 5
+    assert controls.evaluate_all("all => all.every((one) => one.hasAttribute('data-lm-suppress-shortcuts'))")
+
+
 def test_a_unit_that_the_site_does_not_have_can_not_be_chosen(page: Any) -> None:
     page.get_by_label("Unit").fill("99")
     page.keyboard.press("Tab")

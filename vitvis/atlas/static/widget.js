@@ -27,8 +27,9 @@ export default {
     const form = element("form", {},
       element("label", {}, "Site", site), element("label", {}, "Unit", unit),
       element("label", {}, said.steps, steps), element("label", {}, said.decay, decay), button);
-    // without this, JupyterLab takes the arrow keys of sliders for its own
-    el.append(element("style", {}, STYLE), element("div", { class: "vitvis", "data-lm-suppress-shortcuts": "true" }, form, status, pictures, photos));
+    // without this, on each control itself, JupyterLab takes the arrow keys of sliders for its own
+    for (const control of form.elements) control.setAttribute("data-lm-suppress-shortcuts", "true");
+    el.append(element("style", {}, STYLE), element("div", { class: "vitvis" }, form, status, pictures, photos));
 
     const write = (name, value) => { model.set(name, value); model.save_changes(); };
     const width = () => (model.get("sites").find(([name]) => name === model.get("site")) ?? [null, 1])[1];

@@ -1,5 +1,5 @@
 /* The same units across runs, kinds, depths, backbones. */
-const MODES = { runs: "runs and recipes", kinds: "kinds at this depth", depth: "depths of this kind", backbones: "backbones" };
+const MODES = { runs: "runs and recipes", kinds: "kinds", depth: "depths", backbones: "backbones" };
 const COLUMNS_SHOWN = 10;
 const compareView = async (root, backboneId, siteName, query) => {
   const backbone = findBackbone(backboneId) ?? atlas.backbones[0];
