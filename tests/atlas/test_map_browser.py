@@ -75,6 +75,7 @@ def test_hover_shows_and_click_opens_the_unit_under_the_pointer(look: Visit) -> 
     page.mouse.move(x, y)
     page.wait_for_selector(".card:not([hidden]) b")
     address = page.inner_text(".card b")
+    assert page.inner_text(".card").strip() == address  # coloured by nothing, it says nothing else
     assert page.locator(".card img").count() == 1
     page.mouse.click(x, y)
     site, unit = address.split(":")

@@ -140,11 +140,12 @@ const mapView = async (root, backboneId, query) => {
     await loadPhotos();
     if (over !== cell && cursor !== cell) return;
     const thumbed = photo && isHere({ run: photo[0] }, { i: photo[1] });
-    card.replaceChildren(
+    card.replaceChildren(...[
       h("div", { class: "pair" }, h("span", { class: "sprite", style: plainSprite(unit.site, unit.unit, 112) }),
         thumbed ? h("img", { src: thumb({ run: photo[0] }, { i: photo[1] }), width: 112, height: 112, alt: "Its strongest photo" }) : null),
       h("b", {}, unit.address), value !== undefined && value !== null ? h("span", { class: "quiet" }, `${TINTS[colour.value]} ${show(value)}`) : null,
-      touch ? h("a", { class: "link", href: link(backbone.id, unit.site.name, unit.key) }, "Open this unit") : null);
+      touch ? h("a", { class: "link", href: link(backbone.id, unit.site.name, unit.key) }, "Open this unit") : null,
+    ].filter(Boolean));
     const wide = card.offsetWidth, high = card.offsetHeight, { width, height } = port.view;
     card.style.left = `${Math.max(4, Math.min(width - wide - 4, px + 18 + wide > width ? px - wide - 18 : px + 18))}px`;
     card.style.top = `${Math.max(4, Math.min(height - high - 4, py + 18))}px`;
