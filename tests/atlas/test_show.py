@@ -143,7 +143,12 @@ def test_the_widget_fits_what_is_chosen(tmp_path: Path) -> None:
     assert picture(both[1]).tobytes() == first.tobytes() != picture(both[0]).tobytes()
     records = vitvis.read_records(tmp_path / "out" / "steps2-decay0.5")
     assert [(record["address"], record["seed"], record["steps"]) for record in records] == [("blocks.1.mlp:7", 3, 2)]
-    shown.unit = 8
+    ask = {"fit": 1, "site": "head", "unit": 3, "steps": 2, "decay": 1.0}
+    shown._hear(shown, ask, [])  # as the page asks: its values, whatever has been told before
+    assert (shown.address, shown.done, shown.pictures.count("<img")) == ("head:3", 1, 1)
+    shown._hear(shown, {**ask, "fit": 2, "unit": 9999}, [])
+    assert shown.done == 2 and "9999" in shown.state
+    shown.site, shown.unit = "blocks.1.mlp", 8
     assert shown.pictures.count("<img") == 0  # pictures are of the unit that is chosen
     shown.unit = 9999
     assert "has not seen blocks.1.mlp:9999" in shown.photos

@@ -33,6 +33,7 @@ class UnitWidget(anywidget.AnyWidget):
         pictures: The unit's pictures, as HTML, the newest first.
         photos: What a search knows of the unit, as HTML.
         state: `ready`, `busy`, or what went wrong.
+        done: The last fit that a page has asked for and that has ended.
     """
 
     _esm = Path(__file__).parent / "static" / "widget.js"
@@ -44,6 +45,7 @@ class UnitWidget(anywidget.AnyWidget):
     pictures = traitlets.Unicode().tag(sync=True)
     photos = traitlets.Unicode().tag(sync=True)
     state = traitlets.Unicode("ready").tag(sync=True)
+    done = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, settings: dict[str, Any], sites: list[list[Any]], search: str | None, out: Path) -> None:
         self._settings, self._out = settings, out
@@ -51,9 +53,19 @@ class UnitWidget(anywidget.AnyWidget):
         self._searched = read_backbones(self._runs)
         self._made: dict[str, list[str]] = {}
         super().__init__(sites=sites, site=sites[0][0])
-        self.on_msg(lambda _, message, __: self.fit() if message == "fit" else None)
+        self.on_msg(self._hear)
         self.observe(lambda _: self._look(), ["site", "unit"])
         self._look()
+
+    def _hear(self, _: Any, message: Any, __: Any) -> None:
+        if not isinstance(message, dict) or "fit" not in message:
+            return
+        try:
+            for name in ("site", "unit", "steps", "decay"):
+                setattr(self, name, message[name])
+            self.fit()
+        finally:
+            self.done = message["fit"]
 
     @property
     def address(self) -> str:

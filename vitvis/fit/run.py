@@ -70,7 +70,9 @@ class FitRun(list[dict[str, Any]]):
         parts.append(html.table([{name: record.get(name) for name in _SHOWN} for record in ordered]))
         if self.sheet is not None:
             page = self.atlas()
-            parts.append(f'<p><a href="{quote(page.as_posix())}" target="_blank">Open the atlas</a> ({page})</p>')
+            link = f'<a href="{quote(page.as_posix())}" target="_blank">Open the atlas</a> ({html.escape(str(page))})'
+            serve = html.escape(f"python -m vitvis.atlas {self.path} --serve")
+            parts.append(f"<p>{link}; where a notebook may not show pages with scripts: <code>{serve}</code></p>")
         return "\n".join(parts)
 
 

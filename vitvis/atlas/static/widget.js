@@ -33,18 +33,24 @@ export default {
 
     const write = (name, value) => { model.set(name, value); model.save_changes(); };
     const width = () => (model.get("sites").find(([name]) => name === model.get("site")) ?? [null, 1])[1];
-    let waiting = false;  // what is dragged while a fit runs is fitted after it
+    let asked = model.get("done"), waiting = false;  // what is dragged while a fit runs is fitted after it, once
     const show = () => {
       site.value = model.get("site"); unit.max = width() - 1; unit.value = model.get("unit");
       steps.value = model.get("steps"); decay.value = model.get("decay");
       said.steps.textContent = `Steps ${steps.value}`; said.decay.textContent = `Decay ${decay.value}`;
-      const state = model.get("state"), busy = state === "busy";
+      const state = model.get("state"), busy = asked > model.get("done");
       button.disabled = busy;
       status.textContent = busy ? `Fitting ${site.value}:${unit.value} …` : state === "ready" ? "" : state;
       pictures.innerHTML = model.get("pictures"); photos.innerHTML = model.get("photos");
       if (waiting && !busy) fit();
     };
-    const fit = () => { waiting = model.get("state") === "busy"; if (!waiting) model.send("fit"); };
+    const fit = () => {  // values go with the message: changes of the model may come later than it
+      waiting = asked > model.get("done");
+      if (waiting) return;
+      asked = model.get("done") + 1;
+      model.send({ fit: asked, ...Object.fromEntries(["site", "unit", "steps", "decay"].map((name) => [name, model.get(name)])) });
+      show();
+    };
     site.onchange = () => { if (model.get("unit") >= (model.get("sites").find(([name]) => name === site.value) ?? [null, 1])[1]) model.set("unit", 0); write("site", site.value); };
     unit.onchange = () => write("unit", Math.min(width() - 1, Math.max(0, Math.round(Number(unit.value) || 0))));
     steps.oninput = () => { said.steps.textContent = `Steps ${steps.value}`; };
