@@ -4,7 +4,7 @@ python docs/screenshots.py [--work out/screenshots] [--images docs/images] [--un
 
 Fits, searches and judges `units` neurons of every block and all 200 classes, lays them out as an atlas, and looks at
 it with Chromium (playwright). Photos are crops of pictures, free of copyright, that come with scikit-image. What is in
-the work folder is not made again, unless the bundled weights have changed. Needs the extra `dev`.
+the work folder is not made again, unless the bundled weights or the default recipe have changed. Needs the extra `dev`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,14 @@ SHOTS = (
 def plan(work: Path, units: int, steps: int) -> dict[str, dict[str, Any]]:
     """Return the settings of each command, in the order in which they run."""
     from vitvis.bundled import find_bundled
+    from vitvis.config import merge
+    from vitvis.fit import recipe_of
+    from vitvis.fit.settings import FitSettings
+    from vitvis.runs import recipe_hash
 
-    version = find_bundled(MODEL).sha256[:8]  # other weights are other runs
-    fit, search = work / f"fit-{version}", work / f"search-{version}"
+    weights = find_bundled(MODEL).sha256[:6]  # other weights, or another default recipe, are other runs
+    recipe = recipe_hash(recipe_of(merge(FitSettings, {"steps": steps})))[:6]
+    fit, search = work / f"fit-{weights}-{recipe}", work / f"search-{weights}-{units}"
     listed = [f"blocks.*.mlp:~{units}", "head:*"]
     return {
         "fit": {"model": MODEL, "units": listed, "steps": steps, "out": str(fit)},
