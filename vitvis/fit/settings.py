@@ -257,11 +257,11 @@ class StopSettings:
     The learning rate stays as it is until then and cools down; the image that is done leaves the batch.
     """
 
-    relative: float = setting(0.02, minimum=0, maximum=10)
+    relative: float = setting(0.05, minimum=0, maximum=10)
     """A unit is on its plateau when its smoothed activation has grown by less than this share of itself ..."""
-    patience: int = setting(15, unit="steps", minimum=1, maximum=limits.STEPS)
+    patience: int = setting(10, unit="steps", minimum=1, maximum=limits.STEPS)
     """... over so many steps; the half-life of the smoothing is a third of that."""
-    cool: float = setting(0.3, minimum=0.01, maximum=1)
+    cool: float = setting(0.2, minimum=0.01, maximum=1)
     """Share of the steps over which the learning rate then falls to nothing, as a cosine."""
 
 
