@@ -1,1 +1,0 @@
-vitvis.put("photos",{"suffix":"jpg","absent":{}});
