@@ -168,13 +168,8 @@ class Histogram:
     @property
     def counts(self) -> Tensor:
         """Counts of all that was added, int32 `[U, BINS]`."""
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            bins = torch.cat(waiting, 1)
-            one = torch.ones((), dtype=self._counts.dtype, device=bins.device)
-            for own in _slabs(bins.T):
-                part = bins[own].to(torch.int64)
-                self._counts[own].scatter_add_(1, part, one.expand(part.shape))
+        if self._waiting:
+            self._count_waiting()
         return self._counts
 
     def add(self, values: Tensor) -> None:
@@ -184,7 +179,14 @@ class Histogram:
             bins[own] = bin_of(values[:, own].T)
         self._waiting.append(bins)
         if sum(part.shape[1] for part in self._waiting) >= _WAIT:
-            self.counts  # noqa: B018
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        bins, self._waiting = torch.cat(self._waiting, 1), []
+        one = torch.ones((), dtype=self._counts.dtype, device=bins.device)
+        for own in _slabs(bins.T):
+            part = bins[own].to(torch.int64)
+            self._counts[own].scatter_add_(1, part, one.expand(part.shape))
 
 
 def trim(counts: Tensor, low: float, high: float) -> tuple[list[int], list[float]]:
