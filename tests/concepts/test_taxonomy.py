@@ -52,7 +52,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, rows = tmp_path_factory.mktemp("labelled"), []
     draw = np.random.default_rng(0)
     for number in range(32):
-        pixels = np.zeros((64, 64, 3)) + draw.uniform(0, 255, 3) + draw.normal(0, 30, (64, 64, 3))
+        pixels = draw.uniform(0, 255, (16, 16, 3)).repeat(4, 0).repeat(4, 1) + draw.normal(0, 30, (64, 64, 3))
         buffer = io.BytesIO()
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, format="PNG")
         label = number % 4

@@ -23,6 +23,8 @@ __all__ = ["Agreement", "agreement", "centre", "concept_score", "random_cosines"
 Floats = NDArray[np.float32]
 _REFERENCE = 200_000
 _CHUNK = 256
+#: Of a cosine; beyond them two photos of the same classes would tie or not by what float32 rounds off.
+_DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def random_cosines(centred: Floats, seed: int = 0, count: int = _REFERENCE) -> F
         np.einsum("nd,nd->n", centred[first[start : start + 8192]], centred[second[start : start + 8192]])
         for start in range(0, len(first), 8192)
     ]
-    return np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.float32)
+    return np.sort(np.concatenate(parts).round(_DIGITS)) if parts else np.zeros(0, np.float32)
 
 
 def agreement(features: Floats, exemplars: NDArray[np.int64], seed: int = 0) -> Floats:
@@ -72,7 +74,7 @@ def agreement(features: Floats, exemplars: NDArray[np.int64], seed: int = 0) -> 
     for start in range(0, len(exemplars), _CHUNK):
         rows = exemplars[start : start + _CHUNK]
         photos = centred[rows]
-        cosines = photos @ photos.transpose(0, 2, 1)
+        cosines = (photos @ photos.transpose(0, 2, 1)).round(_DIGITS)
         valid = (rows >= 0)[:, :, None] & (rows >= 0)[:, None, :] & upper
         below = np.searchsorted(reference, cosines, side="left") + np.searchsorted(reference, cosines, side="right")
         shares = below / (2 * max(1, len(reference)))  # a tie counts half
