@@ -183,6 +183,6 @@ def test_other_ranks_wait_for_rank_0_and_check_for_themselves(tmp_path, monkeypa
             folder.write_shard("a-0", [record(0)])
     with pytest.raises(VitvisError, match="holds another run"):  # and not a wait for a rank 0 that has given up
         open_folder(path, IDENTITY | {"recipe_hash": "y"}, primary=False)
-    monkeypatch.setattr("vitvis.runs.folder.PATIENCE_S", 0.0)
+    monkeypatch.setattr("vitvis.runs.checks.PATIENCE_S", 0.0)
     with pytest.raises(VitvisError, match="rank 0 has not opened it"):
         open_folder(tmp_path / "never", primary=False)

@@ -1,8 +1,9 @@
 """The run folder: records, images, manifest, lock, ledger, checkpoints; whole or not there, and known to be so."""
 
 from vitvis.runs.checkpoint import load_checkpoint, save_checkpoint
+from vitvis.runs.checks import check_folder, check_path
 from vitvis.runs.files import atomic_file, atomic_folder, atomic_write
-from vitvis.runs.folder import RunFolder, check_folder, check_path
+from vitvis.runs.folder import RunFolder
 from vitvis.runs.hashing import digest, recipe_hash
 from vitvis.runs.ledger import Ledger, write_file
 from vitvis.runs.manifest import command_line, read_manifest, versions

@@ -21,6 +21,7 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "atomic_write",
+    "half_written",
     "process_token",
     "remove_partials",
     "sha256_of",
@@ -170,6 +171,15 @@ def remove_partials(paths: Iterable[Path]) -> None:
         else:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+def half_written(folder: Path) -> Iterator[Path]:
+    """Yield the half-written files and half-built folders in a folder, at any depth."""
+    for root, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            if name.startswith(TEMPORARY[0]) and name.endswith(TEMPORARY[1]):
+                yield Path(root) / name
+        folders[:] = [name for name in folders if not name.startswith(TEMPORARY[0])]
 
 
 def utf8(text: str) -> bytes:

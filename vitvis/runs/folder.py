@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +15,11 @@ import filelock
 from vitvis.config.core import to_yaml
 from vitvis.errors import VitvisError
 from vitvis.runs.checkpoint import load_checkpoint, save_checkpoint
-from vitvis.runs.files import TEMPORARY, HashingFile, atomic_file, remove_partials, utf8
-from vitvis.runs.ledger import NAME as SUMS
+from vitvis.runs.checks import await_rank_0, check_before, check_folder, check_same, is_ours
+from vitvis.runs.files import HashingFile, atomic_file, half_written, remove_partials, utf8
 from vitvis.runs.ledger import Ledger, write_file
 from vitvis.runs.lock import FolderLock
-from vitvis.runs.manifest import COPY, difference, new_manifest, read_manifest
+from vitvis.runs.manifest import COPY, new_manifest, read_manifest
 from vitvis.runs.manifest import NAME as MANIFEST
 from vitvis.runs.png import save_png
 from vitvis.runs.records import FOLDER as RECORDS
@@ -30,15 +28,11 @@ from vitvis.runs.records import encode_records, find_finished, read_records
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["RunFolder", "check_folder", "check_path"]
+__all__ = ["RunFolder"]
 
 _log = logging.getLogger("vitvis")
-#: Ranks that torchrun or SLURM started wait this long for rank 0 to open a new folder: it may have much to load.
-PATIENCE_S = 1800.0
 #: Held for a moment by each shard that opens a folder, so that they do so one after the other.
 _OPENING = ".lock-opening"
-#: What a run writes before its first result.
-_BEGINNING = {"config.yaml", MANIFEST, SUMS}
 
 
 class RunFolder:
@@ -97,9 +91,9 @@ class RunFolder:
         identity = json.loads(json.dumps(identity))
         own = {key: identity.pop(key) for key in adopt}  # holds for a folder that does not say
         if not primary:
-            _await_rank_0(path, kind, identity)
+            await_rank_0(path, kind, identity)
             return cls(path, read_manifest(path), resumed=True, lock=None, primary=False)
-        _check_before(path, kind, identity, resume)
+        check_before(path, kind, identity, resume)
         try:
             path.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(path / _OPENING) if shard else nullcontext():
@@ -135,9 +129,9 @@ class RunFolder:
         if existing is None and others:  # they have not made anything yet
             existing = read_manifest(self.path)
         if existing is not None:
-            _check_same(self.path, existing, kind, identity)
+            check_same(self.path, existing, kind, identity)
         if not self._lock.shard:  # of live shards everything is left alone
-            remove_partials(_half_written(self.path))
+            remove_partials(half_written(self.path))
             Ledger(self.path).settle()
         self.resumed, before = existing is not None, existing or new_manifest(kind)
         own = details(existing or {}) if callable(details) else details
@@ -285,7 +279,7 @@ class RunFolder:
         if any(name != own for name in FolderLock.live_shards(self.path)):
             return False
         FolderLock.forget_shards(self.path, but=own)
-        remove_partials(_half_written(self.path))
+        remove_partials(half_written(self.path))
         with suppress(OSError):  # a full disk: the parts are joined by the next run
             Ledger(self.path).settle()
             (self.path / _OPENING).unlink(missing_ok=True)
@@ -293,7 +287,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Join the ledger and release the folder; may be called more than once."""
-        if self._lock is not None and self._discarded and _is_ours(self.path):
+        if self._lock is not None and self._discarded and is_ours(self.path):
             self._lock.release()
             shutil.rmtree(self.path, ignore_errors=True)
         elif self._lock is not None:
@@ -306,101 +300,3 @@ class RunFolder:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def check_path(path: str | Path) -> Path:
-    """Check that a path can be the name of a folder to write to, without touching it.
-
-    Raises:
-        VitvisError: it holds a zero byte, has a part that is too long, is a file or lies in one, or nobody may write
-            there.
-    """
-    if "\0" in str(path):
-        raise VitvisError(f"out={str(path)!r}: holds a zero byte, which no name can")
-    path = Path(path)
-    for part in path.parts:
-        size = len(part.encode(errors="surrogateescape"))
-        if size > 255:
-            raise VitvisError(f"out={part[:40]}...: a name of {size} bytes; file systems take 255 at most")
-    try:
-        above = path
-        while not os.path.lexists(above) and above.parent != above:
-            above = above.parent
-        if not above.is_dir():
-            words = "is a file" if above == path else f"can't be made ({above} is a file)"
-            raise VitvisError(f"{path}: {words}; choose another out=FOLDER")
-        if not os.access(above, os.W_OK | os.X_OK):
-            raise VitvisError(f"{path}: can't be written (permission denied for {above}); choose another out=FOLDER")
-    except OSError as error:
-        raise VitvisError(f"{str(path)[:200]}: can't be used ({error.strerror}); choose another out=FOLDER") from None
-    return path
-
-
-def check_folder(path: str | Path, kind: str) -> dict[str, Any] | None:
-    """Check early, without touching it, whether a run of some kind may live in a folder.
-
-    Returns:
-        The manifest of the run that is there; None where there is none, or one that has not made anything yet.
-
-    Raises:
-        VitvisError: the path is none (`check_path`), or the folder holds other files or a run of another kind.
-    """
-    path = check_path(path)
-    if not path.is_dir():
-        return None
-    if not (path / MANIFEST).exists() and not (path / COPY).exists():
-        if not _is_ours(path):
-            raise VitvisError(f"{path}: holds other files and no run; choose another out=FOLDER")
-        return None
-    if _is_ours(path):
-        return None
-    manifest = read_manifest(path)
-    if manifest["kind"] != kind:
-        raise VitvisError(f"{path}: holds a run of vitvis.{manifest['kind']}; choose another out=FOLDER")
-    return manifest
-
-
-def _check_before(path: Path, kind: str, identity: dict[str, Any], resume: bool) -> None:
-    """Refuse early what the lock need not be had for, so that nothing is written."""
-    existing = check_folder(path, kind)
-    if existing is not None:
-        _check_same(path, existing, kind, identity)
-        if not resume:
-            raise VitvisError(f"{path}: holds a run already; choose another out=FOLDER")
-
-
-def _check_same(path: Path, existing: dict[str, Any], kind: str, identity: dict[str, Any]) -> None:
-    if existing["kind"] != kind:
-        raise VitvisError(f"{path}: holds a run of vitvis.{existing['kind']}; choose another out=FOLDER")
-    for key, value in identity.items():
-        changed = difference(existing.get(key), value, key)
-        if changed:
-            raise VitvisError(f"{path}: holds another run ({changed}); choose another out=FOLDER")
-
-
-def _await_rank_0(path: Path, kind: str, identity: dict[str, Any]) -> None:
-    """Wait until rank 0 has made the folder this run; one that has made nothing yet may still become it."""
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        if (path / MANIFEST).exists():
-            try:
-                return _check_same(path, read_manifest(path), kind, identity)
-            except VitvisError:
-                if not _is_ours(path):
-                    raise
-        if time.monotonic() > end:
-            raise VitvisError(f"{path}: rank 0 has not opened it in {PATIENCE_S:.0f} s; see what it says")
-        time.sleep(0.05)
-
-
-def _is_ours(path: Path) -> bool:
-    """Say whether a folder is empty, or is a run that has not made anything: killed early, or given a bad setting."""
-    return all(item.name.startswith(TEMPORARY[0]) or item.name in _BEGINNING for item in path.iterdir())
-
-
-def _half_written(path: Path) -> Iterator[Path]:
-    for root, folders, files in os.walk(path):
-        for name in [*folders, *files]:
-            if name.startswith(TEMPORARY[0]) and name.endswith(TEMPORARY[1]):
-                yield Path(root) / name
-        folders[:] = [name for name in folders if not name.startswith(TEMPORARY[0])]
