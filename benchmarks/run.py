@@ -103,13 +103,13 @@ def fit() -> Iterator[Row]:
         (chunk,) = plan_chunks(units, [0], backbone.sites, count)
 
         def work() -> None:
-            kept = module._weights.use
-            module._weights.use = kept if cast else lambda kind: nullcontext()  # type: ignore[method-assign]
+            kept = module.reader.weights.use
+            module.reader.weights.use = kept if cast else lambda kind: nullcontext()  # type: ignore[method-assign]
             try:
                 for _ in bare_steps(module, chunk, precision, 6 * 4 // count):
                     pass
             finally:
-                module._weights.use = kept  # type: ignore[method-assign]
+                module.reader.weights.use = kept  # type: ignore[method-assign]
 
         return work
 

@@ -107,10 +107,10 @@ def test_a_step_runs_on_a_device_that_gives_no_number_back(backbone, name) -> No
     module.to("meta")
     module.image.grad = None
     adam = module.configure_optimizers()
-    for part in [module.objective, module.plateau, *vars(module.levers).values(), *module._shortcuts.values()]:
+    for part in [module.objective, module.plateau, *vars(module.levers).values(), *module.reader.shortcuts.values()]:
         if hasattr(part, "__dict__"):
             move(part, "meta")
-    module._failed = module._failed.to("meta")
+    module.ascent.failed = module.ascent.failed.to("meta")
     for step in (1, 2):
         outputs = module.training_step(Step(chunk, step, False), step)
         outputs["loss"].backward()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
@@ -13,7 +13,21 @@ from vitvis.runs import RunFolder
 if TYPE_CHECKING:
     from vitvis.fit.datamodule import Step
 
-__all__ = ["Checkpoints", "KeepCheckpoints"]
+__all__ = ["Checkpoints", "ChunkPart", "KeepCheckpoints"]
+
+
+@runtime_checkable
+class ChunkPart(Protocol):
+    """A part of a chunk that remembers something from step to step; it is kept in the chunk's checkpoints.
+
+    Augmentations or an objective with these two methods are such a part. States load with `weights_only=True`.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it remembers."""
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
+        """Remember this."""
 
 
 class Checkpoints:

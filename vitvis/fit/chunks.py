@@ -11,7 +11,7 @@ from typing import Any
 
 from vitvis.backbones import Site, Unit
 
-__all__ = ["Chunk", "plan_chunks", "variant_seeds", "without"]
+__all__ = ["Chunk", "plan_chunks", "relative_depth", "variant_seeds", "without"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class Chunk:
             return self
         units, seeds = tuple(self.units[i] for i in places), tuple(self.seeds[i] for i in places)
         return replace(self, units=units, seeds=seeds)
+
+    def is_of(self, state: Mapping[str, Any]) -> bool:
+        """Say whether a state (`ActivationMaximization.chunk_state`) is of these images."""
+        return tuple((address, seed) for address, seed in state["targets"]) == self.targets
 
     @property
     def targets(self) -> tuple[tuple[str, int], ...]:
@@ -86,6 +90,12 @@ def plan_chunks(
             part = pairs[start : start + size]
             chunks.append(Chunk(site, tuple(unit for unit, _ in part), tuple(seed for _, seed in part), variants))
     return chunks
+
+
+def relative_depth(site: Site, sites: Mapping[str, Site]) -> float:
+    """Return the depth of a site among those of its model: 0 in the first block, 1 behind the last, whatever head."""
+    blocks = max((other.depth + 1 for other in sites.values() if other.kind == "block"), default=0)
+    return min(1.0, site.depth / (blocks or max(1, *(other.depth for other in sites.values()))))
 
 
 def without(chunk: Chunk, done: Collection[tuple[Any, ...]]) -> Chunk:

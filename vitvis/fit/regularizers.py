@@ -13,7 +13,7 @@ and weighs it with `regularize.extra.saturation=0.1`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ __all__ = [
     "paper_tv",
     "regularizer",
     "total_variation",
+    "weighted_penalties",
 ]
 
 Penalty = Callable[[Tensor], Tensor]
@@ -147,3 +148,22 @@ def chosen_regularizers(settings: RegularizeSettings) -> dict[str, tuple[Regular
             raise VitvisError(f"regularize.extra.{name}: is a setting of its own; write regularize.{name}")
     weights = {**own, **settings.extra}
     return {name: (REGULARIZERS[name], float(weight)) for name, weight in weights.items() if weight}
+
+
+def weighted_penalties(
+    chosen: Mapping[str, tuple[Regularizer, float]], images: Tensor, copies: Tensor
+) -> dict[str, Tensor]:
+    """Return every regulariser times its weight, by name, `[U]` each.
+
+    Args:
+        chosen: with their weights.
+        images: `[U, C, H, W]` in [0, 1].
+        copies: `[U * A, C, H, W]`, the augmented copies of an image together.
+    """
+    values = {}
+    for name, (term, weight) in chosen.items():
+        if term.on == "copies":
+            values[name] = weight * term.penalty(copies).unflatten(0, (len(images), -1)).mean(dim=1)
+        else:
+            values[name] = weight * term.penalty(images)
+    return values
