@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -86,6 +87,29 @@ def test_the_files_name_the_units_that_the_command_works_on() -> None:
         assert settings["model"] == backbone.name
         wanted = {unit.address for unit in parse_units(settings["units"], backbone.sites)}
         assert {unit.address for unit in parse_units(addresses, backbone.sites)} == wanted, name
+
+
+def test_a_run_is_judged_once_until_it_has_more_pictures(monkeypatch, tmp_path: Path) -> None:
+    import vitvis.judge
+    from vitvis.findings.bench import Bench
+
+    bench, asked, made = Bench(FindingsSettings(out=str(tmp_path))), [], iter([3, 0, 2])
+    monkeypatch.setattr(bench, "search", lambda role: SimpleNamespace(path=tmp_path))
+    monkeypatch.setattr(
+        "vitvis.fit.engine.run_fit",
+        lambda settings: SimpleNamespace(made=next(made), plan=SimpleNamespace(units=[]), records=[]),
+    )
+
+    def judge(run: list[str], **settings: object) -> list[SimpleNamespace]:
+        asked.append(Path(run[0]).name)
+        return [SimpleNamespace(rows=[{"address": f"answer {len(asked)}"}])]
+
+    monkeypatch.setattr(vitvis.judge, "run", judge)
+    for answer in ("answer 1", "answer 1", "answer 2"):  # nothing is made the second time
+        bench.fit("depth", "model", ["blocks.*.mlp:0"], "fit-model", {})
+        assert [bench.judged("model", "fit-model")[0]["address"] for _ in range(2)] == [answer, answer]
+    bench.judged("cnn", "fit-cnn")
+    assert asked == ["fit-model", "fit-model", "fit-cnn"]
 
 
 def test_quick_lies_below_what_is_typed() -> None:

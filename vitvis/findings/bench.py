@@ -47,6 +47,7 @@ class Bench:
         self._backbones: dict[str, Backbone] = {}
         self._searches: dict[str, SearchRun] = {}
         self._pictures: dict[str, list[Record]] = {}
+        self._judged: dict[str, list[Record]] = {}
 
     def folder(self, statement: str) -> Path:
         """Return the folder of a statement's pictures and numbers."""
@@ -126,6 +127,8 @@ class Bench:
         own = {**self._described(role), "units": list(units), "seeds": [self.settings.seed], "out": str(out)}
         fit = run_fit(merge(FitSettings, recipe_path(f"findings/{config}"), own, {"trainer": where}, extra))
         assert fit.plan is not None
+        if fit.made:
+            self._judged.pop(folder, None)
         wanted = {unit.address for unit in fit.plan.units}
         records = [record for record in fit.records if record["address"] in wanted]
         records.sort(key=lambda record: (record["depth"], record["site"], record["unit"]))
@@ -180,7 +183,9 @@ class Bench:
         return ROLES[1 - ROLES.index(role)]
 
     def judged(self, role: str, folder: str) -> list[Record]:
-        """Return what the other model says of a run's images, a row an image; judged before, they are only read."""
+        """Return what the other model says of a run's images, a row an image; asked again where there are more."""
+        if folder in self._judged:
+            return self._judged[folder]
         from vitvis.judge import run as judge
 
         trainer, (name, weights) = self.settings.trainer, self._named(self.other(role))
@@ -194,7 +199,8 @@ class Bench:
             seed=self.settings.seed,
             trainer={"accelerator": trainer.accelerator, "devices": 1, "threads": trainer.threads, "progress": "none"},
         )
-        return judgement.rows
+        self._judged[folder] = judgement.rows
+        return self._judged[folder]
 
     @cached_property
     def source(self) -> Source:
