@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitvis.atlas.model import Run, Site
@@ -168,11 +168,12 @@ def _read_effects(run: Run, site: Site) -> dict[str, list[Any]]:
     if path is None:
         return {}
     rows = pq.read_table(path, filters=[("site", "==", site.name)]).to_pylist()
-    return {
-        row["address"]: [row["photos"], [[tidy(str(name)), number(drop, 3)] for name, drop in
-                                         list(zip(row["name"], row["drop"], strict=True))[:_LABELS]]]
-        for row in rows if row["name"]
-    }  # fmt: skip
+
+    def drops(row: Mapping[str, Any]) -> list[list[Any]]:
+        found = zip(row["name"], row["drop"], strict=True)
+        return [[tidy(str(name)), number(drop, 3)] for name, drop in list(found)[:_LABELS]]
+
+    return {row["address"]: [row["photos"], drops(row)] for row in rows if row["name"]}
 
 
 def _read_maps(run: Run, site: Site) -> Any:

@@ -92,11 +92,16 @@ def write_card(atlas: Path, title: str, about: Mapping[str, Any], photos: str | 
         recipe = f", recipe `{run['recipe']}`" if run["recipe"] else ""
         lines.append(f"- Run: {run['name']} ({run['kind']}, {run['state']}){recipe}, vitvis {run['vitvis']}")
     lines += ["", "## Photos", ""]
-    lines.append(f"Photos of the data set are shown as thumbnails; their licence: {photos}." if photos else
-                 "No photos are in it: optimised images, numbers and names of classes only.")  # fmt: skip
+    lines.append(
+        f"Photos of the data set are shown as thumbnails; their licence: {photos}."
+        if photos
+        else "No photos are in it: optimised images, numbers and names of classes only."
+    )
     lines += ["", "## Links", ""]
-    lines.append("`index.html#/BACKBONE/SITE/UNIT` leads to a unit and stays: it is made of names, and of no numbers of"
-                 " this atlas. `BACKBONE@HASH` (six digits) tells weights of one model apart.")  # fmt: skip
+    lines.append(
+        "`index.html#/BACKBONE/SITE/UNIT` leads to a unit and stays: it is made of names, and of no numbers of"
+        " this atlas. `BACKBONE@HASH` (six digits) tells weights of one model apart."
+    )
     (atlas / CARD).write_bytes(utf8("\n".join(lines) + "\n"))
 
 

@@ -33,8 +33,17 @@ _WEIGHTS = ("sae_weights.safetensors", "weights.safetensors", "sae.safetensors",
 _CONFIGS = ("cfg.json", "config.json")
 _LARGEST_HEADER = 2**24
 _STANDARD = ("standard", "vanilla", "relu", "transcoder", "skip_transcoder", "sae", "crosscoder")
-_ARCHITECTURES = (*_STANDARD, "topk", "batchtopk", "matryoshka_batchtopk", "matryoshka", "jumprelu", "gated",
-                  "jumprelu_transcoder", "jumprelu_skip_transcoder")  # fmt: skip
+_ARCHITECTURES = (
+    *_STANDARD,
+    "topk",
+    "batchtopk",
+    "matryoshka_batchtopk",
+    "matryoshka",
+    "jumprelu",
+    "gated",
+    "jumprelu_transcoder",
+    "jumprelu_skip_transcoder",
+)
 
 
 def is_dictionary(file: str) -> bool:
@@ -220,8 +229,11 @@ def _saev_settings(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _make(tensors: Mapping[str, Tensor], settings: Mapping[str, Any], kind: str) -> Dictionary:
-    tensors = {name.removeprefix("sae.").removeprefix("module."): value.float() for name, value in tensors.items()
-               if value.is_floating_point()}  # fmt: skip
+    tensors = {
+        name.removeprefix("sae.").removeprefix("module."): value.float()
+        for name, value in tensors.items()
+        if value.is_floating_point()
+    }
     if any(name.startswith("encoder.final_block.") for name in tensors):
         return _from_overcomplete(tensors, settings)
     return _from_matrices(tensors, settings, kind)

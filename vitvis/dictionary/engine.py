@@ -37,8 +37,10 @@ __all__ = ["Trained", "train"]
 WEIGHTS, CONFIG, SUMMARY, CURVES = "sae_weights.safetensors", "cfg.json", "summary.json", "metrics.csv"
 _CHECKPOINT = "resume/training.ckpt"
 #: What names a training: all that decides the numbers it ends with.
-_RECIPE = ("data", "split", "limit", "site", "tokens", "expansion", "k", "images", "repeats", "batch", "round",
-           "holdout", "lr", "decay", "dead_after", "revive", "seed")  # fmt: skip
+_RECIPE = (
+    "data", "split", "limit", "site", "tokens", "expansion", "k", "images", "repeats", "batch", "round", "holdout",
+    "lr", "decay", "dead_after", "revive", "seed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,15 +97,18 @@ def train(settings: DictionarySettings) -> Trained:
             return Trained(out, _summary(folder))
         seconds = _run(settings, module, source, course, place, folder)
         module.eval()
-        held = [batch.images for batch in _loader(settings, source, backbone, course, course.held_out)
-                if len(batch)]  # fmt: skip
+        held = [batch.images for batch in _loader(settings, source, backbone, course, course.held_out) if len(batch)]
         if not held:
             raise VitvisError(f"data={settings.data}: none of the images that were held out can be read")
         found = module.measure(torch.cat([module.read(images.to(module.device)) for images in held]))
-        _save(folder, module, backbone, settings, found | {
-            "latents": module.latents, "images": settings.images, "tokens": settings.images * tokens,
-            "held_out": sum(len(images) for images in held), "seconds": round(seconds, 1),
-        })  # fmt: skip
+        about = {
+            "latents": module.latents,
+            "images": settings.images,
+            "tokens": settings.images * tokens,
+            "held_out": sum(len(images) for images in held),
+            "seconds": round(seconds, 1),
+        }
+        _save(folder, module, backbone, settings, found | about)
         return Trained(out, _summary(folder))
 
 

@@ -84,8 +84,12 @@ def _join_curves(folder: RunFolder, shards: Mapping[str, Sequence[Mapping[str, A
     if target.is_file() and not folder.is_whole(target.name):
         _log.warning("%s: is damaged and was removed; the curves in it are lost, pictures and records are not", target)
         folder.remove(target.name)
-    rows = {(row["chunk"], int(row["step"])): row for path in [target, *parts] for row in read_csv(path)
-            if row.get("chunk") and row.get("site") and str(row.get("step")).isdigit()}  # fmt: skip
+    rows = {
+        (row["chunk"], int(row["step"])): row
+        for path in [target, *parts]
+        for row in read_csv(path)
+        if row.get("chunk") and row.get("site") and str(row.get("step")).isdigit()
+    }
     if not rows:
         return
     depths = {site["name"]: site["depth"] for site in folder.manifest["backbone"]["sites"]}

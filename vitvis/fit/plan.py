@@ -100,9 +100,7 @@ class Plan:
 
     def cut(self, size: int) -> Plan:
         """Return the same plan in chunks of another size: that of a folder that was begun with it."""
-        chunks = plan_chunks(
-            self.units, self.settings.seeds, self.backbone.sites, size, self.settings.variants
-        )  # fmt: skip
+        chunks = plan_chunks(self.units, self.settings.seeds, self.backbone.sites, size, self.settings.variants)
         return replace(self, chunks=tuple(chunks), chunk_size=size)
 
     def at(self, precision: str, why: str = "") -> Plan:

@@ -22,8 +22,17 @@ from numpy.typing import NDArray
 
 from vitvis.backbones.space import unit_rows
 
-__all__ = ["Choice", "Pairs", "SharedContrast", "choose", "choose_by_photos", "level", "orthonormal", "right_share",
-           "without"]  # fmt: skip
+__all__ = [
+    "Choice",
+    "Pairs",
+    "SharedContrast",
+    "choose",
+    "choose_by_photos",
+    "level",
+    "orthonormal",
+    "right_share",
+    "without",
+]
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]

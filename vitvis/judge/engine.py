@@ -151,10 +151,11 @@ def _plan(case: Case, eyes: Sequence[Eye], settings: JudgeSettings) -> _Plan:
         {
             "eyes": [eye.identity for eye in eyes],
             "records": [[row["address"], row.get("seed"), row.get("recipe")] for row in case.records],
-            "sturdiness": settings.sturdiness, "batch": settings.batch_size,
+            "sturdiness": settings.sturdiness,
+            "batch": settings.batch_size,
         },
         10,
-    )  # fmt: skip
+    )
     plan = _Plan(case, album, case.path / WORK / key, _asked(key, case, album, settings))
     if album is not None:
         plan.chance = album.by_chance(settings.samples, settings.seed)
@@ -299,8 +300,11 @@ def _read_pictures(plan: _Plan, eye: Eye) -> tuple[list[dict[str, Any]], np.ndar
             known = [value for value in kept.values() if value is not None]
             row["kept"] = sum(known) / len(known) if known else None
             row.update({f"kept_{name}": kept.get(name) for name in CHANGES})
-            for name, key in (("features", f"features/{eye.name}"), ("logits", f"logits/{eye.name}"),
-                              ("spectrum", "spectrum")):  # fmt: skip
+            for name, key in (
+                ("features", f"features/{eye.name}"),
+                ("logits", f"logits/{eye.name}"),
+                ("spectrum", "spectrum"),
+            ):
                 if key in found:
                     arrays[name][place] = found[key][number]
     order = range(len(rows))

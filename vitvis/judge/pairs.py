@@ -72,9 +72,14 @@ def make_pairs(
     middle_rows, middle_values, places = _kept(record, "decile", rows, left_out | best)
     decile = np.asarray(record["decile"] or (), np.int64)[places]
     return Pairs(
-        strong_rows, weak_rows, middle_rows, 9 - decile if minimised else decile,
-        sign * strong_values, sign * weak_values, sign * middle_values,
-    )  # fmt: skip
+        strong_rows,
+        weak_rows,
+        middle_rows,
+        9 - decile if minimised else decile,
+        sign * strong_values,
+        sign * weak_values,
+        sign * middle_values,
+    )
 
 
 def _kept(

@@ -53,11 +53,16 @@ def write_effects(folder: RunFolder, run: SearchRun, backbone: Backbone, photos:
         for record, drops in zip(plain, effects(run, backbone, site, head, plain, photos), strict=False):
             order = np.argsort(-drops, kind="stable")[:CLASSES]
             order = order[drops[order] > 0]
-            rows.append({
-                "address": record["address"], "site": site_name, "photos": min(photos, len(record["strongest_index"])),
-                "label": order.tolist(), "name": [names[label] for label in order],
-                "drop": [float(drops[label]) for label in order],
-            })  # fmt: skip
+            rows.append(
+                {
+                    "address": record["address"],
+                    "site": site_name,
+                    "photos": min(photos, len(record["strongest_index"])),
+                    "label": order.tolist(),
+                    "name": [names[label] for label in order],
+                    "drop": [float(drops[label]) for label in order],
+                }
+            )
     folder.write_bytes(FILE, to_parquet(pa.Table.from_pylist(rows, _schema())))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
@@ -148,10 +147,18 @@ def _pass(
     """Go over this process's batches, leave its part on the disk, and return the seconds that took."""
     on_gpu = trainer.strategy.root_device.type != "cpu"
     labelled = settings.labels if source.random_access and (source.labels >= 0).any() else 0
-    new_state: Callable[[torch.device], SearchState] = lambda device: start(  # noqa: E731
-        layout, settings.k, sample=settings.sample, seed=settings.seed, maps=settings.maps, labelled=labelled,
-        device=device,
-    )  # fmt: skip
+
+    def new_state(device: torch.device) -> SearchState:
+        return start(
+            layout,
+            settings.k,
+            sample=settings.sample,
+            seed=settings.seed,
+            maps=settings.maps,
+            labelled=labelled,
+            device=device,
+        )
+
     with Tap(backbone, [group.site.source for group in layout.groups]) as tap:
         module = ExemplarSearch(
             backbone,

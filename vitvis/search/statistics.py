@@ -7,8 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["BINS", "Histogram", "Moments", "add_exactly", "bin_edges", "bin_of", "no_moments", "sums_of", "trim",
-           "zero_sum"]  # fmt: skip
+__all__ = [
+    "BINS",
+    "Histogram",
+    "Moments",
+    "add_exactly",
+    "bin_edges",
+    "bin_of",
+    "no_moments",
+    "sums_of",
+    "trim",
+    "zero_sum",
+]
 
 _STEPS = 4  # bins an octave; each power of two is cut into this many equal parts
 _LOWEST, _HIGHEST = -10, 12  # smallest and largest power of two with bins of their own
@@ -93,8 +103,9 @@ class Moments:
         count = max(self.count, 1)
         pairs = zip(whole_sums(self.total), whole_sums(self.squares), strict=True)
         scale = count * count << -_SQUARES[1]
-        return torch.tensor([max(0, count * square - one * one) / scale for one, square in pairs],
-                            dtype=torch.float64).sqrt()  # fmt: skip
+        return torch.tensor(
+            [max(0, count * square - one * one) / scale for one, square in pairs], dtype=torch.float64
+        ).sqrt()
 
     def add(self, values: Tensor) -> Moments:
         """Return the moments with activations `[B, U]`, all finite; sums change in place.
@@ -118,8 +129,12 @@ class Moments:
 
     def merge(self, other: Moments) -> Moments:
         """Return the moments of two disjoint sets of images together."""
-        return Moments(self.count + other.count, self.total + other.total, self.squares + other.squares,
-                       self.positive + other.positive)  # fmt: skip
+        return Moments(
+            self.count + other.count,
+            self.total + other.total,
+            self.squares + other.squares,
+            self.positive + other.positive,
+        )
 
 
 def no_moments(units: int, device: torch.device | str = "cpu") -> Moments:

@@ -29,9 +29,9 @@ class Tiles:
     def __init__(self, count: int) -> None:
         self._file = tempfile.TemporaryFile()
         shape = (count, SIDE, SIDE, 3)
-        self.pixels: NDArray[np.uint8] = np.memmap(self._file, np.uint8, "w+", shape=shape) if count else np.zeros(
-            shape, np.uint8
-        )  # fmt: skip
+        self.pixels: NDArray[np.uint8] = (
+            np.memmap(self._file, np.uint8, "w+", shape=shape) if count else np.zeros(shape, np.uint8)
+        )
         self.present = np.zeros(count, bool)
 
     def put(self, place: int, sprite: Image.Image) -> None:

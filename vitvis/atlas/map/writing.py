@@ -135,9 +135,11 @@ def _colours(backbone: Backbone, tables: Mapping[str, dict[str, Any]]) -> dict[s
     depths = sorted({site.depth for site, _ in sites})
     found: dict[str, Any] = {}
     if len(depths) > 1:
-        found["depth"] = {"classes": depths, "bytes": _bytes([depths.index(site.depth) for site, n in sites for _ in range(n)])}  # fmt: skip  # noqa: E501
+        own = [depths.index(site.depth) for site, count in sites for _ in range(count)]
+        found["depth"] = {"classes": depths, "bytes": _bytes(own)}
     if len(kinds) > 1:
-        found["kind"] = {"classes": kinds, "bytes": _bytes([kinds.index(site.kind) for site, n in sites for _ in range(n)])}  # fmt: skip  # noqa: E501
+        own = [kinds.index(site.kind) for site, count in sites for _ in range(count)]
+        found["kind"] = {"classes": kinds, "bytes": _bytes(own)}
     columns: dict[str, list[float | None]] = {
         name: [tables[site.id][name][unit] for site, count in sites for unit in range(count)]
         for name in ("selectivity", "judge", "hf_share", "concept")
