@@ -2,12 +2,12 @@
 
     python benchmarks/training.py [--model vitvis_vit] [--pairs 12] [--size 48] [--patch-drop 0.55] [--batch 256]
 
-Both recipes run in this process, in turn and in an order that is drawn for each pair: a step of the shipped recipe
-(`configs/bundled/MODEL.yaml`: batch 128, all patches) and one of `configs/bundled/relay.yaml` with what is asked for
-here. A step is all that a training does: crops, forward, backward, the gradient's norm, the optimiser. Seconds are
-those that this process spent on its core (`time.process_time`), which a busy machine changes little. Printed are
-photos a second of both, and the geometric mean of the ratio with a 95 % interval (Student's t over the pairs' log
-ratios).
+Both recipes run in this process, in turn and in an order that is drawn for each pair: a step of the training's first
+part (`configs/bundled/MODEL.yaml`: batch 128, all patches) and one of its second (`configs/bundled/relay.yaml`) with
+what is asked for here. A step is all that a training does: crops, forward, backward, the gradient's norm, the
+optimiser. Seconds are those that this process spent on its core (`time.process_time`), which a busy machine changes
+little. Printed are photos a second of both, and the geometric mean of the ratio with a 95 % interval (Student's t over
+the pairs' log ratios).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
     size = f"sizes=[[0,{arguments.size}]]"
     words = [size, f"batch={arguments.batch}", f"patch_drop=[[0,{arguments.patch_drop}]]"]
     arms = {
-        "shipped": Arm(merge(TrainSettings, CONFIGS / f"{arguments.model}.yaml", [size])),
+        "first": Arm(merge(TrainSettings, CONFIGS / f"{arguments.model}.yaml", [size])),
         "relay": Arm(merge(TrainSettings, CONFIGS / "relay.yaml", [f"model={arguments.model}", *words])),
     }
     seen: dict[str, list[float]] = {name: [] for name in arms}
@@ -84,7 +84,7 @@ def main(argv: list[str]) -> int:
             seconds = arms[name].seconds()
             if pair >= 2:  # the first two warm up
                 seen[name].append(seconds)
-    middle, low, high = ratio(seen["shipped"], seen["relay"])
+    middle, low, high = ratio(seen["first"], seen["relay"])
     rates = ", ".join(f"{name} {1 / np.median(values):.0f} photos/s" for name, values in seen.items())
     print(f"{arguments.model} {' '.join(words)}: {rates}; ratio {middle:.2f} ({low:.2f} to {high:.2f})")
     return 0

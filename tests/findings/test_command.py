@@ -123,6 +123,7 @@ def test_quick_lies_below_what_is_typed() -> None:
     [
         (["only=[kind]"], "did you mean 'kinds'"),
         (["notes=nowhere.yaml"], "nowhere.yaml"),
+        (["page=../mine"], "page=../mine"),
         (["modle=x"], "'model'"),
         (["model=vit_bose_patch16_224"], "'vit_base_patch16_224'"),
         (["cnn=resnet5O"], "'resnet50'"),
@@ -179,20 +180,21 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_quick_run_measures_every_statement_and_is_not_done_twice(photos: Path, tmp_path: Path) -> None:
     out, page = tmp_path / "out", tmp_path / "docs"
     notes = tmp_path / "notes.yaml"
-    notes.write_text("kinds: Stripes, for the most part.\n")
+    notes.write_text("page: A tiny trial.\nkinds: Stripes, for the most part.\n")
     words = ["units=1", "more=2", "photos=1", "limit=24", "bootstrap=50", "fit.steps=2", "paper.steps=2",
              "evaluate.labels=same", "trainer.accelerator=cpu", "trainer.workers=0", "trainer.progress=none",
-             f"data=parquet:{photos}", f"publish={page}",
+             f"data=parquet:{photos}", f"publish={page}", "page=trial",
              f"notes={notes}", "only=kinds,depth,agreement,background,lowpass,tokens"]  # fmt: skip
     settings = COMMAND.read(["--quick", *words, f"out={out}"])[0]
     found = {finding.name: finding for finding in findings(settings)}
     assert list(found) == ["kinds", "depth", "agreement", "background", "lowpass", "tokens"]
     assert all(finding.status == "measured" and finding.verdict and finding.pictures for finding in found.values())
 
-    text = (page / "findings.md").read_text()
+    text = (page / "trial.md").read_text()
     pictures = {path.name for path in (page / "images").iterdir()}
-    assert {f"findings-kinds-{name}" for name in ("default.jpg", "paper.jpg", "chart.png")} <= pictures
+    assert {f"trial-kinds-{name}" for name in ("default.jpg", "paper.jpg", "chart.png")} <= pictures
     assert all(f"(images/{name})" in text for name in pictures) and "Stripes, for the most part." in text
+    assert text.count("A tiny trial.") == 1 and text.index("A tiny trial.") < text.index("## ")
     assert str(tmp_path) not in text  # no path of this machine
     numbers = json.loads((out / "findings.json").read_text())["findings"]
     hf = numbers["kinds"]["numbers"]["paper/q"]["hf"]

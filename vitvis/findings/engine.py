@@ -36,7 +36,7 @@ ALL: tuple[Statement, ...] = (
     Statement("clip", concepts.measure, needs_data=False),
 )
 #: Settings that change no finding.
-_ELSEWHERE = ("only", "notes", "publish", "trainer", "out")
+_ELSEWHERE = ("only", "notes", "publish", "page", "trainer", "out")
 
 
 @isolated
@@ -87,7 +87,7 @@ def read_notes(path: str | None) -> dict[str, str]:
     if not isinstance(notes, Mapping):
         raise VitvisError(f"notes={path}: has to hold remarks by statement, such as 'kinds: TEXT'")
     for name in notes:
-        if name not in STATEMENTS:
+        if name not in (*STATEMENTS, "page"):
             raise VitvisError(f"notes={path}: no statement '{name}'{nearest(str(name), STATEMENTS)}")
     return {str(name): str(text) for name, text in notes.items()}
 
@@ -112,6 +112,10 @@ def _read(out: Path, name: str, key: str) -> Finding | None:
 
 def _write(settings: FindingsSettings, notes: dict[str, str], bench: Bench, key: str) -> list[Finding]:
     out = Path(settings.out)
+
+    def published(statement: str, file: str) -> str:
+        return f"images/{settings.page}-{statement}-{file}"
+
     found = {item.name: finding for item in ALL if (finding := _read(out, item.name, key)) is not None}
     about = describe(settings, bench)
     page = write_page(found, about, notes, lambda statement, file: f"{statement}/{file}")
@@ -123,14 +127,10 @@ def _write(settings: FindingsSettings, notes: dict[str, str], bench: Bench, key:
         (target / "images").mkdir(parents=True, exist_ok=True)
         for name, finding in found.items():
             for file in finding.pictures:
-                shutil.copyfile(out / name / file, target / _published(name, file))
-        page = write_page(found, about, notes, _published)
-        atomic_write(target / "findings.md", utf8(page))
+                shutil.copyfile(out / name / file, target / published(name, file))
+        page = write_page(found, about, notes, published)
+        atomic_write(target / f"{settings.page}.md", utf8(page))
     return list(found.values())
-
-
-def _published(statement: str, file: str) -> str:
-    return f"images/findings-{statement}-{file}"
 
 
 def describe(settings: FindingsSettings, bench: Bench) -> dict[str, str]:

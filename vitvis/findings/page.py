@@ -32,7 +32,7 @@ def write_page(
     Args:
         findings: By name of the statement.
         about: What was measured on: `name: text`, a line each.
-        notes: What people say it means, who looked at the pictures; by name of the statement.
+        notes: What people say it means, who looked at the pictures; by name of the statement, and `page` on the whole.
         locate: From statement and file to the picture's place as the page refers to it.
     """
     texts = {name: text for name, text in read_texts().items() if name in findings}
@@ -40,6 +40,7 @@ def write_page(
     lines = [
         *Path(__file__).with_name("intro.md").read_text(encoding="utf-8").splitlines(),
         "",
+        *([notes["page"].strip(), ""] if "page" in notes else []),
         *(f"- {name}: {text}" for name, text in about.items()),
         "",
         *_rows(["statement", "what came out"], summary),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,15 +87,19 @@ class FindingsSettings:
     clip_limit: int | None = setting(None, unit="images", minimum=2, maximum=limits.IMAGES)
     """Photos searched for CLIP; as many as data has when null."""
     notes: str | None = setting(None, path="file")
-    """YAML with remarks of people who looked at the pictures, by statement."""
+    """YAML with remarks of people who looked at the pictures, by statement; those on the whole go by the name page."""
     publish: str | None = setting(None, path="out")
-    """Folder that gets findings.md and its images/findings-*, such as docs."""
+    """Folder that gets PAGE.md and its images/PAGE-*, such as docs."""
+    page: str = setting("findings")
+    """Name of the page where it is published."""
     trainer: FindingsTrainerSettings = setting(FindingsTrainerSettings)
     """Where the work is done."""
     out: str = setting("out/findings", path="out")
     """The folder; started again, only what is missing is done."""
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w-]+", self.page):
+            raise VitvisError(f"page={shown(self.page)}: has to be a name of letters, digits, _ and -")
         for name, schema in (("fit", FitSettings), ("paper", FitSettings), ("evaluate", EvaluateSettings)):
             try:
                 merge(schema, getattr(self, name))
