@@ -52,8 +52,8 @@ def test_the_recipe_that_trains_on_passes_through_all_its_phases(root: Path, pho
         rows = [row for row in csv.DictReader(stream) if row["train/loss"]]
     names = ("train/size", "train/patch_drop", "train/noise")
     found = [tuple(float(row[name]) for name in names) for row in rows]
-    # 40 steps: 35.5 of them at 40 px, and from 38.5 on at 64 px.
-    expected = [(40, 0.25, 0)] * 36 + [(48, 0, 0.1)] * 3 + [(64, 0, 0.1)]
+    # 40 steps: all patches from step 31.4 on, 48 px from 36 and 64 px from 38.9 on.
+    expected = [(40, 0.25, 0)] * 32 + [(40, 0, 0)] * 4 + [(48, 0, 0.1)] * 3 + [(64, 0, 0.1)]
     np.testing.assert_allclose(found, expected, rtol=1e-6)  # the log holds float32
 
 
