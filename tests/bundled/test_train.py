@@ -52,8 +52,8 @@ def test_the_recipe_that_trains_on_passes_through_all_its_phases(root: Path, pho
         rows = [row for row in csv.DictReader(stream) if row["train/loss"]]
     names = ("train/size", "train/patch_drop", "train/noise")
     found = [tuple(float(row[name]) for name in names) for row in rows]
-    # 80 steps: 48 px from step 74.3 on, 64 px from step 78.9 on.
-    expected = [(40, 0.25, 0)] * 75 + [(48, 0, 0.1)] * 4 + [(64, 0, 0.1)]
+    # 80 steps: 48 px from step 74.3 on, 64 px from step 76.6 on.
+    expected = [(40, 0.25, 0)] * 75 + [(48, 0, 0.1)] * 2 + [(64, 0, 0.1)] * 3
     np.testing.assert_allclose(found, expected, rtol=1e-6)  # the log holds float32
 
 
