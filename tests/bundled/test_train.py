@@ -122,6 +122,21 @@ def test_export_stores_halves_that_read_back(root: Path, photos_dir: Path, tmp_p
         torch.testing.assert_close(stored[name], value, rtol=1e-3, atol=1e-6)
 
 
+def test_a_file_can_be_the_mean_of_several_branches(root: Path, photos_dir: Path, tmp_path: Path) -> None:
+    files = [
+        train(settings_of(root, "vitvis_resnet", photos_dir, tmp_path / str(seed), f"seed={seed}")) for seed in (0, 1)
+    ]
+    first, second = (read_weights(file) for file in files)
+    export(files[0], tmp_path / "mean.safetensors", [files[1], files[0]])  # 2 : 1
+    for name, value in read_weights(tmp_path / "mean.safetensors").items():
+        expected = first[name] if "num_batches" in name else (2 * first[name] + second[name]) / 3
+        torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-6)
+    other = train(settings_of(root, "vitvis_vit", photos_dir, tmp_path / "vit"))
+    with pytest.raises(VitvisError, match=r"holds weights of another model"):
+        export(files[0], tmp_path / "never.safetensors", [other])
+    assert not (tmp_path / "never.safetensors").exists()
+
+
 def test_a_training_can_start_from_an_exported_file(root: Path, photos_dir: Path, tmp_path: Path) -> None:
     checkpoint = train(settings_of(root, "vitvis_resnet", photos_dir, tmp_path / "run", "stop_at=1"))
     file = tmp_path / "weights.safetensors"

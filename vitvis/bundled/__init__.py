@@ -42,8 +42,8 @@ BUNDLED: Mapping[str, BundledModel] = MappingProxyType(
     {
         model.name: model
         for model in (
-            _model("vitvis_vit", "e42db131f7d5292e8544284da3b7aa9e9efe626062a14d1a01cd7ca3671ae4aa"),
-            _model("vitvis_resnet", "76da2798856dd55d524e902fdd785463adb88f73090de4d2e7c8185f1917c63a"),
+            _model("vitvis_vit", "d6b72e36655e5aa6579cec302aead8ffbec887871486fa089ac1fb31b8d75303"),
+            _model("vitvis_resnet", "f30e93bb76a569a463e88ece7a0022fcc238d6384d94035046234fc20ea28155"),
         )
     }
 )
