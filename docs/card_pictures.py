@@ -35,10 +35,11 @@ def pictures(model: str, weights: dict[str, str], work: Path) -> list[list[tuple
     for name, file in weights.items():
         out = work / f"{model}-{name}"
         records = fit.run(model=model, weights=file, units=f"{MODELS[model]}:~{SHOWN}", out=str(out))
+        records = sorted(records, key=lambda record: (record["depth"], record["unit"]))
         sides.append([record | {"file": out / record["image"], "name": name} for record in records])
     blocks = [[list(found) for _, found in groupby(side, key=lambda record: record["site"])] for side in sides]
     return [
-        [(record["file"], f"{record['address']} {record['name']}") for side in block for record in side]
+        [(record["file"], f"{record['depth']}:{record['unit']} {record['name']}") for side in block for record in side]
         for block in zip(*blocks, strict=True)
     ]
 

@@ -33,7 +33,8 @@ CONFIGS = ROOT / "configs" / "findings"
 SCHEMAS = {"fit": FitSettings, "search": SearchSettings, "evaluate": EvaluateSettings, "concepts": ConceptsSettings,
            "findings": FindingsSettings}  # fmt: skip
 KIND = {"background": "evaluate", "lowpass": "evaluate", "tokens": "evaluate", "search": "search",
-        "search-cnn": "search", "clip-search": "search", "quick": "findings", "article": "findings", "hiera": "findings"}  # fmt: skip
+        "search-cnn": "search", "clip-search": "search", "quick": "findings", "article": "findings",
+        "hiera": "findings"}  # fmt: skip
 INTRO = (ROOT / "vitvis" / "findings" / "intro.md").read_text(encoding="utf-8")
 COMMANDS = [command for text in read_texts().values() for command in text["commands"]]
 COMMANDS += INTRO.partition("```bash\n")[2].partition("```")[0].splitlines()
