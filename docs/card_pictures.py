@@ -24,9 +24,9 @@ from vitvis.findings.measures import chance_of_same, same_label
 from vitvis.search import read_search
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Units that are shown, and those whose photos are looked up: FFN neurons of the ViT, channels of the CNN's blocks.
-MODELS = {"vitvis_vit": "blocks.*.mlp", "vitvis_resnet": "*.block"}
-SHOWN, LOOKED, PHOTOS = 4, 64, 20
+#: Sites, FFN neurons of the ViT and channels of the CNN's blocks, and of how many units of each photos are looked up.
+MODELS = {"vitvis_vit": ("blocks.*.mlp", 64), "vitvis_resnet": ("*.block", 48)}
+SHOWN, PHOTOS = 4, 20
 
 
 def pictures(model: str, weights: dict[str, str], work: Path) -> list[list[tuple[Path, str]]]:
@@ -34,7 +34,7 @@ def pictures(model: str, weights: dict[str, str], work: Path) -> list[list[tuple
     sides: list[list[dict[str, Any]]] = []
     for name, file in weights.items():
         out = work / f"{model}-{name}"
-        records = fit.run(model=model, weights=file, units=f"{MODELS[model]}:~{SHOWN}", out=str(out))
+        records = fit.run(model=model, weights=file, units=f"{MODELS[model][0]}:~{SHOWN}", out=str(out))
         records = sorted(records, key=lambda record: (record["depth"], record["unit"]))
         sides.append([record | {"file": out / record["image"], "name": name} for record in records])
     blocks = [[list(found) for _, found in groupby(side, key=lambda record: record["site"])] for side in sides]
@@ -47,7 +47,7 @@ def pictures(model: str, weights: dict[str, str], work: Path) -> list[list[tuple
 def selectivity(model: str, name: str, weights: str, photos: str, work: Path) -> Curve:
     """Return how often two of a unit's strongest photos are of one class, in %, by depth."""
     out = work / f"{model}-{name}-search"
-    units = f"{MODELS[model]}:~{LOOKED}"
+    units = "{}:~{}".format(*MODELS[model])
     search.run(model=model, weights=weights, data=photos, units=units, k=PHOTOS, strips="none", out=str(out))
     run = read_search(out)
     labels = {index: image["label"] for index, image in run.images.items()}
@@ -76,7 +76,7 @@ def main() -> None:
         draw(pictures(model, weights, asked.work)).save(sheet, quality=85, optimize=True)
         print(sheet)
         curves = [selectivity(model, name, file, asked.photos, asked.work) for name, file in weights.items()]
-        title = f"{model}: same class among a unit's {PHOTOS} strongest photos (% of pairs)"
+        title = f"{model}: pairs of strongest photos of one class (%)"
         panels.append(Panel(title, "depth (0: first block, 1: last); dotted: chance", curves, chance))
     chart = asked.images / "bundled-selectivity.png"
     chart.write_bytes(curve_chart(panels))

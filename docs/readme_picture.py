@@ -1,10 +1,10 @@
-"""Make the picture at the top of README: ImageNet classes, FFN neurons of a real transformer and of the bundled one.
+"""Make the picture at the top of README: classes of an ImageNet network and of the bundled ViT, then FFN neurons.
 
 python docs/readme_picture.py --mobilenet FILE --hiera FILE [--work out/readme] [--image docs/images/features.jpg]
 
 `mobilenetv2_100` and `sam2_hiera_tiny` at 224 px, the bundled ViT at its own 64 px, all with the default recipe and
-seed 0. The classes were chosen for names that everybody knows, the neurons by number. What is in the work folder is
-not made again.
+seed 0. The classes were chosen for names that everybody knows and for pictures that show them, the neurons by number.
+What is in the work folder is not made again.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from PIL import Image, ImageDraw, ImageFont
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = {130: "flamingo", 145: "king penguin", 292: "tiger", 301: "ladybird", 340: "zebra", 780: "schooner",
            920: "traffic light", 949: "strawberry", 953: "pineapple", 980: "volcano"}  # fmt: skip
-HIERA = {0: 17, 2: 42, 3: 42, 4: 17, 5: 17, 6: 42, 7: 42, 8: 17, 9: 17, 10: 42}
-BUNDLED = {1: 17, 2: 42, 3: 17, 4: 42, 5: 17, 6: 42, 7: 17, 8: 42, 9: 17, 10: 42}
+HIERA = {1: 17, 2: 42, 3: 42, 4: 17, 5: 17, 6: 42, 7: 42, 8: 17, 9: 17, 10: 42}
+BUNDLED = ("goose", "golden retriever", "lion", "African elephant", "cauliflower", "orange", "birdhouse", "bucket",
+           "teapot", "sports car")  # fmt: skip
 TILE, GAP, LABEL = 144, 6, 22
 
 
@@ -30,21 +31,22 @@ def units(blocks: dict[int, int]) -> list[str]:
 def make(work: Path, weights: dict[str, str]) -> list[list[tuple[Path, str]]]:
     """Fit what is missing; return rows of pictures and their names."""
     from vitvis import fit
+    from vitvis.bundled import class_names
 
+    known = class_names("vitvis_vit")
     asked = {
-        "mobilenetv2_100": ([f"head:{number}" for number in CLASSES], 224),
-        "sam2_hiera_tiny": (units(HIERA), 224),
-        "vitvis_vit": (units(BUNDLED), 64),
+        "mobilenetv2_100": ({f"head:{number}": name for number, name in CLASSES.items()}, 224),
+        "vitvis_vit": ({f"head:{known.index(name)}": name for name in BUNDLED}, 64),
+        "sam2_hiera_tiny": ({address: address for address in units(HIERA)}, 224),
     }
     rows = []
-    for model, (addresses, size) in asked.items():
+    for model, (names, size) in asked.items():
         out = work / model
         records = fit.run(
-            model=model, weights=weights.get(model, "hub"), image_size=size, units=addresses, out=str(out)
+            model=model, weights=weights.get(model, "hub"), image_size=size, units=list(names), out=str(out)
         )
         found = {record["address"]: out / record["image"] for record in records}
-        names = list(CLASSES.values()) if model == "mobilenetv2_100" else addresses
-        rows.append([(found[address], name) for address, name in zip(addresses, names, strict=True)])
+        rows.append([(found[address], name) for address, name in names.items()])
     return rows
 
 
