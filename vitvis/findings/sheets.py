@@ -32,20 +32,30 @@ def mosaic(files: Sequence[Path], columns: int = 2, side: int = 96, gap: int = 2
 
 
 def kinds_sheet(records: Sequence[Record], kinds: Mapping[str, str], *, title: str) -> Image.Image:
-    """Draw a row a kind and a column a depth; a cell shows the first four units."""
+    """Draw a row a kind and a column a depth; a cell shows the first four units.
+
+    Where there are but one or two at each depth, they get columns of their own.
+    """
+    shown: dict[tuple[str, int], list[Record]] = {}
+    for record in records:
+        shown.setdefault((record["kind"], record["depth"]), []).append(record)
     depths = sorted({record["depth"] for record in records})
+    most = max(len(here) for here in shown.values())
+    parts = [slice(place, place + 1) for place in range(most)] if most <= 2 else [slice(4)]
+    columns = [(depth, part) for depth in depths for part in parts]
     cells = {}
     with TemporaryDirectory() as folder:
         for row, kind in enumerate(kinds):
-            for column, depth in enumerate(depths):
-                here = [record for record in records if (record["kind"], record["depth"]) == (kind, depth)]
+            for column, (depth, part) in enumerate(columns):
+                here = shown.get((kind, depth), [])[part]
                 files = [record["file"] for record in here if record["file"]]
                 path = Path(folder) / f"{row}-{column}.png"
-                mosaic(files).save(path)
-                units = ", ".join(str(record["unit"]) for record in here[:4])
-                cells[row, column] = Cell(path if files else None, f"units {units}")
+                mosaic(files, *((1, 194) if most <= 2 else (2, 96))).save(path)
+                units = ", ".join(str(record["unit"]) for record in here)
+                cells[row, column] = Cell(path if files else None, f"unit{'s' * (len(here) > 1)} {units}")
         rows = [Heading((name,)) for name in kinds.values()]
-        return comparison_sheet([Heading((f"block {depth}",)) for depth in depths], rows, cells, title=title, tile=194)
+        heads = [Heading((f"block {depth}",)) for depth, _ in columns]
+        return comparison_sheet(heads, rows, cells, title=title, tile=194)
 
 
 def depth_sheet(records: Sequence[Record], *, title: str, rows: int = 4, tile: int = 96) -> Image.Image:
