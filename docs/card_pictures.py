@@ -21,6 +21,7 @@ from vitvis.data import open_source
 from vitvis.findings.charts import Curve, Panel, curve_chart
 from vitvis.findings.intervals import mean
 from vitvis.findings.measures import chance_of_same, same_label
+from vitvis.findings.sheets import write_picture
 from vitvis.search import read_search
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,7 +74,7 @@ def main() -> None:
     for model in MODELS:
         weights = {"before": str(asked.before / f"{model}.safetensors"), "after": "hub"}
         sheet = asked.images / f"bundled-blocks-{model.removeprefix('vitvis_')}.jpg"
-        draw(pictures(model, weights, asked.work)).save(sheet, quality=85, optimize=True)
+        write_picture(draw(pictures(model, weights, asked.work)), sheet)
         print(sheet)
         curves = [selectivity(model, name, file, asked.photos, asked.work) for name, file in weights.items()]
         title = f"{model}: pairs of strongest photos of one class (%)"
