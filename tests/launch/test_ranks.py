@@ -176,6 +176,26 @@ CTRL_C = """        open(f"{sys.argv[1]}/{self.trainer.global_rank}", "w").close
             pass"""
 
 
+OBSERVED = """
+import os, subprocess, sys
+from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
+from vitvis.launch.ranks import dismiss_observer
+child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+child.wait()
+observer = _ChildProcessObserver(os.getpid(), [child], sleep_period=1)
+observer.start()
+dismiss_observer()
+observer.join()
+print("alive")
+"""
+
+
+def test_lightnings_observer_kills_nothing_once_it_is_dismissed() -> None:
+    """It looks every five seconds: whichever watch came first said how a run with a dead rank ended."""
+    done = subprocess.run([sys.executable, "-c", OBSERVED], text=True, capture_output=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
+
+
 @pytest.mark.parametrize(
     ("step", "way", "status", "words"),
     [(KILLED, COMMAND, 1, "ended by signal 9"), (KILLED, PYTHON, 1, "ended by signal 9"),

@@ -67,6 +67,7 @@ class IndependentStrategy(DDPStrategy):
         self.set_world_ranks()
         if self.bound and isinstance(self.cluster_environment, LightningEnvironment):
             watch = self._watch_children if self.local_rank == 0 else self._watch_starter
+            dismiss_observer()
             threading.Thread(target=watch, name="vitvis-ranks", daemon=True).start()
 
     def _watch_starter(self) -> None:
@@ -126,6 +127,13 @@ class IndependentStrategy(DDPStrategy):
         keys = [f"vitvis/{start}/{rank}" for rank in range(1, self.world_size)]
         while not store.check(keys):
             time.sleep(POLL)
+
+
+def dismiss_observer() -> None:
+    """Let Lightning's own watch over the ranks end: it would kill all of them, where this one ends them in order."""
+    for thread in threading.enumerate():
+        if thread.name == "child-process-observer":  # looks every five seconds, by `_run`; True: it has seen enough
+            thread._run = lambda: True  # type: ignore[attr-defined]
 
 
 def register() -> str:
