@@ -125,6 +125,7 @@ def test_quick_lies_below_what_is_typed() -> None:
         (["only=[kind]"], "did you mean 'kinds'"),
         (["notes=nowhere.yaml"], "nowhere.yaml"),
         (["page=../mine"], "page=../mine"),
+        ([f"page={'x' * 300}"], "1 to 50 letters"),
         (["modle=x"], "'model'"),
         (["model=vit_bose_patch16_224"], "'vit_base_patch16_224'"),
         (["cnn=resnet5O"], "'resnet50'"),

@@ -177,14 +177,22 @@ CTRL_C = """        open(f"{sys.argv[1]}/{self.trainer.global_rank}", "w").close
 
 
 OBSERVED = """
-import os, subprocess, sys
+import os, subprocess, sys, threading
 from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from vitvis.launch.ranks import dismiss_observer
 child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
 child.wait()
-observer = _ChildProcessObserver(os.getpid(), [child], sleep_period=1)
+dismissed = threading.Event()
+
+class Observer(_ChildProcessObserver):
+    def run(self):
+        dismissed.wait()
+        super().run()
+
+observer = Observer(os.getpid(), [child], sleep_period=0)
 observer.start()
 dismiss_observer()
+dismissed.set()
 observer.join()
 print("alive")
 """

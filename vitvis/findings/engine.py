@@ -86,9 +86,10 @@ def read_notes(path: str | None) -> dict[str, str]:
         raise VitvisError(f"notes={path}: can't be read ({error})") from None
     if not isinstance(notes, Mapping):
         raise VitvisError(f"notes={path}: has to hold remarks by statement, such as 'kinds: TEXT'")
+    names = (*STATEMENTS, "page")
     for name in notes:
-        if name not in (*STATEMENTS, "page"):
-            raise VitvisError(f"notes={path}: no statement '{name}'{nearest(str(name), STATEMENTS)}")
+        if name not in names:
+            raise VitvisError(f"notes={path}: no statement '{name}'{nearest(str(name), names)}")
     return {str(name): str(text) for name, text in notes.items()}
 
 

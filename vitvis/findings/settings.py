@@ -98,8 +98,8 @@ class FindingsSettings:
     """The folder; started again, only what is missing is done."""
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[\w-]+", self.page):
-            raise VitvisError(f"page={shown(self.page)}: has to be a name of letters, digits, _ and -")
+        if not re.fullmatch(r"[\w-]{1,50}", self.page):
+            raise VitvisError(f"page={shown(self.page)}: has to be a name of 1 to 50 letters, digits, _ and -")
         for name, schema in (("fit", FitSettings), ("paper", FitSettings), ("evaluate", EvaluateSettings)):
             try:
                 merge(schema, getattr(self, name))

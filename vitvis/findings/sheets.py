@@ -40,9 +40,11 @@ def kinds_sheet(records: Sequence[Record], kinds: Mapping[str, str], *, title: s
     for record in records:
         shown.setdefault((record["kind"], record["depth"]), []).append(record)
     depths = sorted({record["depth"] for record in records})
-    most = max(len(here) for here in shown.values())
-    parts = [slice(place, place + 1) for place in range(most)] if most <= 2 else [slice(4)]
+    most = max((len(here) for here in shown.values()), default=0)
+    apart = most <= 2
+    parts = [slice(place, place + 1) for place in range(most)] if apart else [slice(4)]
     columns = [(depth, part) for depth in depths for part in parts]
+    across, side = (1, 194) if apart else (2, 96)
     cells = {}
     with TemporaryDirectory() as folder:
         for row, kind in enumerate(kinds):
@@ -50,7 +52,7 @@ def kinds_sheet(records: Sequence[Record], kinds: Mapping[str, str], *, title: s
                 here = shown.get((kind, depth), [])[part]
                 files = [record["file"] for record in here if record["file"]]
                 path = Path(folder) / f"{row}-{column}.png"
-                mosaic(files, *((1, 194) if most <= 2 else (2, 96))).save(path)
+                mosaic(files, across, side).save(path)
                 units = ", ".join(str(record["unit"]) for record in here)
                 cells[row, column] = Cell(path if files else None, f"unit{'s' * (len(here) > 1)} {units}")
         rows = [Heading((name,)) for name in kinds.values()]
