@@ -16,11 +16,15 @@ from vitvis.runs import read_records
 QUICK = {"units": ["blocks.3.mlp:0-1", "head:0-2"], "steps": 3, "copies": 1, "trainer.progress": "none"}
 
 
-def test_records_carry_the_verdict_of_the_command(made: Path, search: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [None, 48])
+def test_records_carry_the_verdict_of_the_command(made: Path, search: Path, tmp_path: Path, size: int | None) -> None:
     out = tmp_path / "run"
-    judge = {"judge.model": "vitvis_resnet", "judge.search": str(search)}
+    judge = {"judge.model": "vitvis_resnet", "judge.search": str(search), "judge.image_size": size}
     records = vitvis.fit.run({**QUICK, **judge}, seeds=[0], chunk=2, out=str(out))
-    (done,) = vitvis.judge.run(run=str(out), search=str(search), sturdiness=0, trainer={"progress": "none"})
+    (done,) = vitvis.judge.run(
+        run=str(out), search=str(search), sturdiness=0, image_size=size, trainer={"progress": "none"}
+    )
+    assert done.about["judge"]["image_size"] == [size or 64] * 2
     rows = {row["address"]: row for row in done.rows}
     assert {record["address"] for record in records} == set(rows)
     for record in records:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +100,9 @@ class Eye:
         return Look(features, None if head is None else found[head.name])
 
 
-def load_eye(name: str, weights: str = "hub", depths: int = DEPTHS, image_size: int | None = None) -> Eye:
+def load_eye(
+    name: str, weights: str = "hub", depths: int = DEPTHS, image_size: int | Sequence[int] | None = None
+) -> Eye:
     """Load an eye: any backbone, bundled, of timm, or with weights of a file; at its own size, or at another.
 
     Raises:

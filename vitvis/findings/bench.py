@@ -193,6 +193,7 @@ class Bench:
             run=[str(self.run_folder(folder))],
             judge=[name],
             weights=[weights],
+            image_size=self.settings.image_size,
             search=[str(self.search(role).path)],
             sturdiness=0,
             workers=trainer.workers,

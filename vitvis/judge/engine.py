@@ -83,7 +83,7 @@ def judge_runs(settings: JudgeSettings) -> list[Judgement]:
     cases = [open_case(folder, searches) for folder in settings.run]
     names = named_judges(settings, cases)
     trainer = make_trainer(settings.trainer, alone=bool(settings.shard or settings.finish))
-    eyes = [load_eye(name, weights) for name, weights in names]
+    eyes = [load_eye(name, weights, image_size=settings.image_size) for name, weights in names]
     check_names(eyes)
     for case in cases:
         check_judges(case, eyes)

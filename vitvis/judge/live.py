@@ -53,7 +53,7 @@ def verdicts_of(settings: FitSettings) -> Callable[[Plan], Verdicts] | None:
     if asked.model == settings.model and asked.weights == settings.weights:
         raise VitvisError(f"judge.model={asked.model}: would judge its own pictures; choose another model")
     search = None if asked.search is None else read_search(asked.search)
-    eye = load_eye(asked.model, asked.weights)
+    eye = load_eye(asked.model, asked.weights, image_size=asked.image_size)
     return lambda plan: Verdicts(plan, eye, search)
 
 

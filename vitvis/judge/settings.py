@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitvis.config import limits, setting
+from vitvis.config.sizes import parse_image_size
 from vitvis.errors import VitvisError
 from vitvis.launch.settings import LaunchSettings, PlaceSettings, check_shard
 from vitvis.launch.shards import parse_shard
@@ -22,6 +23,8 @@ class JudgeSettings:
     """Models that judge: bundled ones or any of timm, none of them the model whose pictures they judge."""
     weights: list[str] = setting(["hub"], length=(1, 100), path="weights")
     """Of each judge: hub (bundled or downloaded) or a file; one for all, or one each."""
+    image_size: int | list[int] | None = setting(None, unit="px", parser=parse_image_size)
+    """Height and width at which judges look; each one's own when null."""
     search: list[str] = setting([], path="folder")
     """Searches of the run's model: their photos are what the choice test chooses from; of several, each run takes the
     one of its own model."""
