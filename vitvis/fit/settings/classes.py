@@ -19,7 +19,7 @@ class AttentiveSettings:
     """Factor of the noise in the first step."""
     noise_end: float = setting(2.5, minimum=0, maximum=100)
     """Factor of the noise after the last step."""
-    decay: float = setting(0.15, minimum=-10, maximum=10)
+    decay: float = setting(0.2, minimum=-10, maximum=10)
     """Added to image.decay."""
     rate: float = setting(2.0, minimum=0, maximum=100)
     """Factor of the learning rate."""
