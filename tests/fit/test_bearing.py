@@ -24,7 +24,7 @@ def site(kind: str) -> Site:
     ("kinds", "group", "factors"), [(ATTENTIVE, "attention", (2.4, 1, 2.5)), (PLAIN, "convolution", (1, 0.5, 0))]
 )
 def test_classes_get_what_their_kind_of_model_bears_and_hidden_units_the_plain_recipe(kinds, group, factors) -> None:
-    settings = merge(FitSettings, [f"classes.{group}.decay=0.5", f"classes.{group}.rate=4"])
+    settings = merge(FitSettings, ["image.decay=1.25", f"classes.{group}.decay=0.5", f"classes.{group}.rate=4"])
     hidden = bearing_of(settings, site("mlp"), kinds)
     assert hidden.settings is settings and hidden.rate == 1 and hidden.changes is None
     found, (warp, noise, noise_end) = bearing_of(settings, site("head"), kinds), factors
