@@ -56,15 +56,22 @@ def test_seam_is_one_without_a_grid_and_counts_the_gradient_at_borders() -> None
     plane = image[0].double().numpy()
     on, off = [], []
     for y in range(24):
-        for x in range(1, 32):
+        for x in range(4, 29):
             (on if x % 8 == 0 else off).append(np.abs(plane[:, y, x] - plane[:, y, x - 1]).mean())
-    for y in range(1, 24):
+    for y in range(3, 22):
         for x in range(32):
             (on if y % 6 == 0 else off).append(np.abs(plane[:, y, x] - plane[:, y - 1, x]).mean())
     assert seam(image, (4, 4)).item() == pytest.approx(np.mean(on) / np.mean(off), rel=1e-5)
-    assert math.isnan(seam(noise(1, 3, 8, 8), (8, 8)).item())  # every border is one between patches
+    for grid in ((8, 8), (1, 1)):  # every step is one between patches, and none is
+        assert math.isnan(seam(noise(1, 3, 8, 8), grid).item())
     with pytest.raises(ValueError, match="do not fit"):
         seam(noise(1, 3, 8, 8), (9, 9))
+
+
+def test_seam_is_nearly_one_where_a_texture_fades_towards_the_edges() -> None:
+    side = torch.hann_window(66, periodic=False)[1:-1]
+    faded = (noise(32, 3, 64, 64) - 0.5) * side[:, None] * side
+    assert seam(faded, (4, 4)).mean().item() == pytest.approx(1.0, abs=0.06)  # 1.32 beside all of the picture
 
 
 def test_spectrum_of_known_images() -> None:
