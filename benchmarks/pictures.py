@@ -1,6 +1,7 @@
 """How good are the pictures of recipes? Old beside new, on units that no recipe was tuned on.
 
     python benchmarks/pictures.py vit --search out/SEARCH                 # bundled ViT by the bundled ResNet
+    python benchmarks/pictures.py shallow --search out/SEARCH             # its blocks 0, 1 and 2
     python benchmarks/pictures.py resnet                                  # the reverse, classes alone
     python benchmarks/pictures.py mobilenet --weights A.safetensors --judge-weights B.safetensors
     python benchmarks/pictures.py hiera --weights A.safetensors --judge-weights B.safetensors --search out/SEARCH
@@ -53,6 +54,7 @@ class Pair:
 
 PAIRS = {
     "vit": Pair("vitvis_vit", "vitvis_resnet", 200, (1, 3, 5, 7, 9, 11), (768,) * 6),
+    "shallow": Pair("vitvis_vit", "vitvis_resnet", 0, (0, 1, 2), (768,) * 3),
     "resnet": Pair("vitvis_resnet", "vitvis_vit", 200),
     "mobilenet": Pair("mobilenetv2_100", "tf_efficientnet_lite0", 1000, seed=11),
     "hiera": Pair(

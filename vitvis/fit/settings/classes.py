@@ -19,7 +19,7 @@ class AttentiveSettings:
     """Factor of the noise in the first step."""
     noise_end: float = setting(2.5, minimum=0, maximum=100)
     """Factor of the noise after the last step."""
-    decay: float = setting(0.2, minimum=-10, maximum=10)
+    decay: float = setting(0.3, minimum=-10, maximum=10)
     """Added to image.decay."""
     rate: float = setting(2.0, minimum=0, maximum=100)
     """Factor of the learning rate."""
@@ -35,7 +35,7 @@ class ConvolutionalSettings(AttentiveSettings):
     """Factor of the noise in the first step."""
     noise_end: float = setting(0.0, minimum=0, maximum=100)
     """Factor of the noise after the last step."""
-    decay: float = setting(0.0, minimum=-10, maximum=10)
+    decay: float = setting(0.1, minimum=-10, maximum=10)
     """Added to image.decay."""
 
 

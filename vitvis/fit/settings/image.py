@@ -20,7 +20,7 @@ class ImageSettings:
     """noise (drawn by seed), or a picture file that is resized to the image."""
     std: float = setting(0.01, minimum=0, maximum=limits.WEIGHT)
     """Fourier: standard deviation of the starting coefficients."""
-    decay: float = setting(1.5, minimum=0, maximum=10)
+    decay: float = setting(1.4, minimum=0, maximum=10)
     """Fourier, phase: amplitude falls as 1 / frequency ** decay; more is smoother."""
     decay_first: float | None = setting(None, minimum=0, maximum=10)
     """Fourier: decay for units of the first block, which look for finer things; from there it grows in a line to
