@@ -34,7 +34,7 @@ class AffineSettings:
     by_depth: bool = setting(True)
     """Grow all three with the depth of the site: units of the first block look at a few pixels, and a large shift is
     noise to them."""
-    least: float = setting(0.25, minimum=0, maximum=1)
+    least: float = setting(0.5, minimum=0, maximum=1)
     """Share of the three that is never undercut, with by_depth: without any, pictures lock to the patch grid."""
 
 
