@@ -5,6 +5,7 @@ import os
 import pytest
 
 from vitvis.errors import VitvisError
+from vitvis.launch.cores import count_cores
 from vitvis.sweep.children import find_slots, last_lines, stop_orphan
 
 
@@ -14,6 +15,9 @@ def test_the_cpu_is_divided(monkeypatch):
     assert [slot.environment["OMP_NUM_THREADS"] for slot in slots] == ["2"] * 3
     assert {slot.environment["CUDA_VISIBLE_DEVICES"] for slot in slots} == {""}
     assert len(find_slots("cpu")) == 4  # not one a core: memory
+    for name, value in slots[0].environment.items():
+        monkeypatch.setenv(name, value)
+    assert count_cores() <= 2  # what a trial counts, and starts processes by
 
 
 def test_each_gpu_gets_a_child_of_its_own(monkeypatch):

@@ -7,19 +7,25 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["count_cores"]
+__all__ = ["SHARE", "count_cores"]
+
+#: Variable that holds how many cores this process may use, where a sweep has shared them out among its trials.
+SHARE = "VITVIS_CORES"
 
 
 def count_cores(root: str | Path = "/") -> int:
     """Return the cores that this process may use, at least 1.
 
-    The smaller of its affinity (`taskset`, SLURM) and the quota of its control groups (Docker's `--cpus`, Kubernetes),
-    rounded up.
+    The smallest of its affinity (`taskset`, SLURM), the quota of its control groups (Docker's `--cpus`, Kubernetes),
+    rounded up, and `VITVIS_CORES`.
 
     Args:
         root: Where `proc` and `sys` are; for tests.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = os.environ.get(SHARE, "")
+    if share.isdigit():
+        cores = min(cores, int(share))
     return max(1, min(cores, math.ceil(min(_quotas(Path(root)), default=cores))))
 
 

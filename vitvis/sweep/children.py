@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitvis.errors import VitvisError
-from vitvis.launch.cores import count_cores
+from vitvis.launch.cores import SHARE, count_cores
 
 __all__ = ["Child", "Slot", "find_slots", "last_lines", "stop_all", "stop_orphan"]
 
@@ -41,7 +41,7 @@ def find_slots(devices: str = "auto", workers: int | None = None) -> list[Slot]:
     Args:
         devices: `auto` (every visible GPU, else the CPU), `cpu`, or indices of GPUs: `0,2`.
         workers: Children at once; one a GPU, or on the CPU one a core and at most four, when None. Several on the
-            CPU divide its threads.
+            CPU divide its cores.
 
     Raises:
         VitvisError: `devices` can't be read, or isn't there.
@@ -63,9 +63,9 @@ def find_slots(devices: str = "auto", workers: int | None = None) -> list[Slot]:
         ]
     cores = count_cores()
     count = workers or min(cores, 4)
-    threads = str(max(1, cores // count))
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return [Slot("cpu", {"CUDA_VISIBLE_DEVICES": "", **dict.fromkeys(names, threads)}) for _ in range(count)]
+    names = (SHARE, "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    share = dict.fromkeys(names, str(max(1, cores // count)))  # a fit would start a process on each core that it counts
+    return [Slot("cpu", {"CUDA_VISIBLE_DEVICES": "", **share}) for _ in range(count)]
 
 
 def _visible_gpus() -> list[str]:
