@@ -41,6 +41,13 @@ def test_the_papers_recipe_is_the_papers(root, name, rate) -> None:
     )
 
 
+def test_a_recipe_of_pixels_does_not_go_by_the_decay_of_frequencies(root) -> None:
+    paper = root / "configs" / "ghiasi2022.yaml"
+    assert recipe_of(merge(FitSettings, paper, ["image.decay=3"])) == recipe_of(merge(FitSettings, paper))
+    kinds = [recipe_of(merge(FitSettings, ["image.kind=phase", f"image.decay={decay}"])) for decay in (1, 2)]
+    assert kinds[0] != kinds[1]
+
+
 def test_the_old_default_keeps_what_made_its_pictures(root) -> None:
     recipe = recipe_of(merge(FitSettings, root / "configs" / "activation.yaml"))
     assert recipe == {

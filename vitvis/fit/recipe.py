@@ -52,6 +52,8 @@ def recipe_of(settings: FitSettings) -> dict[str, Any]:
     if settings.stop is None:
         del recipe["stop"]
     image = settings.image
+    if image.kind == "pixel":
+        del recipe["image"]["decay"]  # means nothing to it: the paper's recipe keeps its name when the default changes
     if image.start != "noise":
         recipe["image"]["start"] = _content([Path(image.start).expanduser()])
     if image.magnitude is not None:
