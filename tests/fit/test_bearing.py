@@ -9,7 +9,7 @@ import torch
 
 from vitvis.backbones import Site
 from vitvis.config.core import merge
-from vitvis.fit.bearing import bearing_of
+from vitvis.fit.bearing import bearing_of, decay_for
 from vitvis.fit.images import make_image
 from vitvis.fit.settings import FitSettings, ImageSettings
 
@@ -25,9 +25,9 @@ def site(kind: str) -> Site:
 )
 def test_classes_get_what_their_kind_of_model_bears_and_hidden_units_the_plain_recipe(kinds, group, factors) -> None:
     settings = merge(FitSettings, ["image.decay=1.25", f"classes.{group}.decay=0.5", f"classes.{group}.rate=4"])
-    hidden = bearing_of(settings, site("mlp"), kinds)
+    hidden = bearing_of(settings, site("mlp"), kinds, (64, 64))
     assert hidden.settings is settings and hidden.rate == 1 and hidden.changes is None
-    found, (warp, noise, noise_end) = bearing_of(settings, site("head"), kinds), factors
+    found, (warp, noise, noise_end) = bearing_of(settings, site("head"), kinds, (64, 80)), factors
     (affine, plain), old = (found.settings.augment.affine, settings.augment.affine), settings.augment.noise
     assert affine.rotate == pytest.approx(plain.rotate * warp) and affine.shift == plain.shift
     assert math.log(affine.zoom) == pytest.approx(warp * math.log(plain.zoom))
@@ -37,9 +37,19 @@ def test_classes_get_what_their_kind_of_model_bears_and_hidden_units_the_plain_r
     assert {"image.decay=1.75", "optim.lr*=4"} <= set(found.changes)
 
 
+@pytest.mark.parametrize("side", [64, 96, 224, 512])
+def test_the_finest_details_are_as_faint_at_any_size(side: int) -> None:
+    assert (side / 2) ** (decay_for(1.7, (side, 2 * side)) - 1) == pytest.approx(32**0.7)
+    assert decay_for(1.0, (side, side)) == 1 and decay_for(1.7, (32, 224)) == pytest.approx(1.7)
+    settings = FitSettings()
+    found = bearing_of(settings, site("head"), ATTENTIVE, (side, side)).settings.image.decay
+    assert found == pytest.approx(decay_for(settings.image.decay + settings.classes.attention.decay, (side, side)))
+    assert bearing_of(settings, site("mlp"), ATTENTIVE, (side, side)).settings.image.decay == settings.image.decay
+
+
 def test_what_a_recipe_switches_off_stays_off() -> None:
     settings = merge(FitSettings, ["augment.affine=null", "augment.noise=null", "image.kind=pixel"])
-    found = bearing_of(settings, site("head"), ATTENTIVE)
+    found = bearing_of(settings, site("head"), ATTENTIVE, (64, 64))
     assert found.settings.augment.affine is None and found.settings.augment.noise is None
     assert found.changes == (f"optim.lr*={settings.classes.attention.rate:g}",)
 

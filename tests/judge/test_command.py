@@ -153,8 +153,8 @@ def test_several_judges_stand_in_columns(fit: Path, capsys: pytest.CaptureFixtur
     from vitvis.backbones.eye import load_eye
     from vitvis.judge import engine
 
-    def loaded(name: str, weights: str):
-        eye = load_eye("vitvis_resnet")
+    def loaded(name: str, weights: str, **options: object):
+        eye = load_eye("vitvis_resnet", **options)
         eye.backbone.name = name
         return eye
 

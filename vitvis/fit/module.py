@@ -190,7 +190,8 @@ class ActivationMaximization(LightningModule):
 
     def bearing_of(self, chunk: Chunk) -> Bearing:
         """Return the recipe as the units of a chunk get it."""
-        return bearing_of(self.settings, chunk.site, (site.kind for site in self.backbone.sites.values()))
+        kinds = (site.kind for site in self.backbone.sites.values())
+        return bearing_of(self.settings, chunk.site, kinds, self.backbone.image_size)
 
     def on_fit_end(self) -> None:
         """Give the backbone back as it was."""

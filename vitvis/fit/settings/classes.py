@@ -20,7 +20,8 @@ class AttentiveSettings:
     noise_end: float = setting(2.5, minimum=0, maximum=100)
     """Factor of the noise after the last step."""
     decay: float = setting(0.3, minimum=-10, maximum=10)
-    """Added to image.decay."""
+    """Added to image.decay. What the sum has above 1 is less for images of more than 64 px, so that the finest details
+    are as faint at any size."""
     rate: float = setting(2.0, minimum=0, maximum=100)
     """Factor of the learning rate."""
 
@@ -35,8 +36,6 @@ class ConvolutionalSettings(AttentiveSettings):
     """Factor of the noise in the first step."""
     noise_end: float = setting(0.0, minimum=0, maximum=100)
     """Factor of the noise after the last step."""
-    decay: float = setting(0.1, minimum=-10, maximum=10)
-    """Added to image.decay."""
 
 
 @dataclass
