@@ -17,7 +17,7 @@ KEY = ("blocks.1.mlp:2", 0)
 
 
 def test_activation_rises_for_every_image(fit) -> None:
-    recipe = {"steps": 30, "optim": {"lr": 0.2}, "objective": {"pre": 0.5}}
+    recipe = {"steps": 30, "optim": {"lr": 0.2}, "objective": {"pre": 0.5}, "augment": {"affine": None}}
     _, _, rows = fit("blocks.0.mlp:0-4", recipe, size=2)
     assert [row["status"] for row in rows.values()] == ["ok"] * 5
     assert all(row["activation"] > row["activation_start"] + 0.05 for row in rows.values())
