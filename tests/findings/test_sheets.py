@@ -24,8 +24,8 @@ def records(folder: Path, units: int) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize(("units", "least"), [(1, 0.35), (2, 0.35), (4, 0.35)])
-def test_every_unit_is_shown_and_no_half_of_the_sheet_is_empty(tmp_path: Path, units: int, least: float) -> None:
+@pytest.mark.parametrize("units", [1, 2, 4])
+def test_every_unit_is_shown_and_no_half_of_the_sheet_is_empty(tmp_path: Path, units: int) -> None:
     made = records(tmp_path, units)
     pixels = np.asarray(kinds_sheet(made, {"mlp": "FFN neurons", "q": "queries"}, title="kinds")).reshape(-1, 3)
     areas = [
@@ -33,4 +33,4 @@ def test_every_unit_is_shown_and_no_half_of_the_sheet_is_empty(tmp_path: Path, u
         for number in range(len(made))
     ]
     assert min(areas) > 0.8 * max(areas)
-    assert sum(areas) > least * len(pixels)
+    assert sum(areas) > 0.35 * len(pixels)

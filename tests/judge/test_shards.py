@@ -10,7 +10,7 @@ import pytest
 import vitvis.judge
 from tests.judge.test_command import judge
 from vitvis.errors import VitvisError
-from vitvis.judge import passes
+from vitvis.judge import engine, passes
 from vitvis.runs.lock import FolderLock
 
 
@@ -44,6 +44,8 @@ def test_the_last_shard_scores_and_one_that_is_run_twice_does_nothing_twice(
         assert (read.rows, read.summary, read.sites) == (last.rows, last.summary, last.sites)
     assert len(done) == count
     assert judge(fit, **asked | {"samples": 30}, shard="0/2") == []  # another question
+    monkeypatch.setattr(engine, "MEASURES", engine.MEASURES + 1)
+    assert judge(fit, **asked, shard="0/2") == []  # the names of its measures have come to mean something else
 
 
 def test_a_share_has_one_process(fit: Path, search: Path) -> None:

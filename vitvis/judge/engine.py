@@ -47,6 +47,8 @@ __all__ = ["Judgement", "judge_runs"]
 
 #: Where what was seen waits until a judgement is whole.
 WORK = "judge/work"
+#: Counts what a measure's name has meant: a judgement of another count is made anew. 2: `seam` beside its surroundings.
+MEASURES = 2
 _SPECTRA = 256
 
 
@@ -149,6 +151,7 @@ def _plan(case: Case, eyes: Sequence[Eye], settings: JudgeSettings) -> _Plan:
     album = open_album(case.search, settings.data, split=settings.split, photos=settings.photos, folder=case.path)
     key = digest(
         {
+            "measures": MEASURES,
             "eyes": [eye.identity for eye in eyes],
             "records": [[row["address"], row.get("seed"), row.get("recipe")] for row in case.records],
             "sturdiness": settings.sturdiness,

@@ -30,10 +30,8 @@ def seam(images: Tensor, grid: tuple[int, int]) -> Tensor:
     if rows > height or columns > width:
         raise ValueError(f"{rows} x {columns} patches do not fit into {height} x {width} px")
     images = images.float()
-    across, down = (
-        images.diff(dim=-1).abs().mean((1, 2)),
-        images.diff(dim=-2).abs().mean((1, 3)),
-    )  # [N, W - 1], [N, H - 1]
+    across = images.diff(dim=-1).abs().mean((1, 2))  # [N, W - 1]
+    down = images.diff(dim=-2).abs().mean((1, 3))  # [N, H - 1]
     at_column, by_column = _borders(width, columns)
     at_row, by_row = _borders(height, rows)
     on = height * across[:, at_column].sum(1) + width * down[:, at_row].sum(1)
